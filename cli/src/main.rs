@@ -1,0 +1,2 @@
+//! The `shmaudit` command.
+fn main() {}

@@ -1,0 +1,175 @@
+//! Which addresses hold what: pieces of mappings, cut and moved as munmap(2), mmap(2), mremap(2) and shmdt(2) do it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Mappings begin and end at multiples of this. Larger pages only round further, alike for all calls on one mapping.
+pub const PAGE: u64 = 4096;
+
+/// The address after the last of `length` bytes from `start`, rounded up to a page.
+pub fn end_of(start: u64, length: u64) -> u64 {
+    start.saturating_add(length).saturating_add(PAGE - 1) & !(PAGE - 1)
+}
+
+/// A piece of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece<T> {
+    /// Address after its last.
+    pub end: u64,
+    /// Where the whole mapping begins, or would begin if no other piece of it had been cut off or left behind.
+    pub base: u64,
+    /// What it is a piece of.
+    pub of: T,
+}
+
+/// The pieces of an address space that are known, by their first addresses; they do not overlap.
+#[derive(Clone, Debug)]
+pub struct Ranges<T> {
+    pieces: BTreeMap<u64, Piece<T>>,
+}
+
+impl<T> Default for Ranges<T> {
+    fn default() -> Self {
+        Ranges { pieces: BTreeMap::new() }
+    }
+}
+
+impl<T: Clone> Ranges<T> {
+    /// How many pieces there are.
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// All pieces by their first addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Piece<T>)> {
+        self.pieces.iter().map(|(&start, piece)| (start, piece))
+    }
+
+    /// The piece that holds `address`.
+    pub fn at(&self, address: u64) -> Option<(u64, &Piece<T>)> {
+        let (&start, piece) = self.pieces.range(..=address).next_back()?;
+        if address < piece.end { Some((start, piece)) } else { None }
+    }
+
+    /// Takes out what lies in `start..end`, cutting pieces at both borders.
+    pub fn clear(&mut self, start: u64, end: u64) -> Vec<(u64, Piece<T>)> {
+        let mut taken = Vec::new();
+        if start >= end {
+            return taken;
+        }
+        if let Some((&before, piece)) = self.pieces.range_mut(..start).next_back() {
+            if piece.end > start {
+                let rest = Piece { end: piece.end, base: piece.base, of: piece.of.clone() };
+                piece.end = start;
+                debug_assert!(before < start);
+                self.pieces.insert(start, rest);
+            }
+        }
+        while let Some((&at, piece)) = self.pieces.range(start..end).next() {
+            let last = piece.end;
+            let Some(mut piece) = self.pieces.remove(&at) else { break };
+            if last > end {
+                self.pieces.insert(end, piece.clone());
+                piece.end = end;
+            }
+            taken.push((at, piece));
+        }
+        taken
+    }
+
+    /// Maps `of` at `start..end`. Returns what was there.
+    pub fn insert(&mut self, start: u64, end: u64, of: T) -> Vec<(u64, Piece<T>)> {
+        let replaced = self.clear(start, end);
+        if start < end {
+            self.pieces.insert(start, Piece { end, base: start, of });
+        }
+        replaced
+    }
+
+    /// What mremap(2) does. An old size of 0 copies; `keep` leaves the old pages (`MREMAP_DONTUNMAP`). Returns what was
+    /// cut off or replaced, not what moved.
+    pub fn remap(&mut self, old: u64, old_size: u64, new: u64, new_size: u64, keep: bool) -> Vec<(u64, Piece<T>)> {
+        let old_end = end_of(old, old_size);
+        let new_end = end_of(new, new_size);
+        if old_size == 0 {
+            let Some((_, piece)) = self.at(old) else { return self.clear(new, new_end) };
+            let (of, offset) = (piece.of.clone(), old.wrapping_sub(piece.base));
+            let replaced = self.insert(new, new_end, of);
+            self.rebase(new, new.wrapping_sub(offset));
+            return replaced;
+        }
+        let moving = if keep { self.copies(old, old_end) } else { self.clear(old, old_end) };
+        let mut gone = self.clear(new, new_end);
+        let shift = new.wrapping_sub(old);
+        let mut last: Option<u64> = None;
+        for (start, piece) in moving {
+            let (from, to) = (start.wrapping_add(shift), piece.end.wrapping_add(shift));
+            let base = piece.base.wrapping_add(shift);
+            if from >= new_end || to <= from {
+                gone.push((start, piece));
+                continue;
+            }
+            self.pieces.insert(from, Piece { end: to.min(new_end), base, of: piece.of });
+            last = Some(from);
+        }
+        // Only a single mapping can grow, so what grows is the last piece.
+        if new_size > old_size {
+            if let Some(piece) = last.and_then(|at| self.pieces.get_mut(&at)) {
+                if piece.end == old_end.wrapping_add(shift) {
+                    piece.end = new_end.max(piece.end);
+                }
+            }
+        }
+        gone
+    }
+
+    fn copies(&self, start: u64, end: u64) -> Vec<(u64, Piece<T>)> {
+        let first = self.at(start).map_or(start, |(first, _)| first);
+        let cut = |(&at, piece): (&u64, &Piece<T>)| {
+            (at.max(start), Piece { end: piece.end.min(end), base: piece.base, of: piece.of.clone() })
+        };
+        if start >= end { Vec::new() } else { self.pieces.range(first..end).map(cut).collect() }
+    }
+
+    fn rebase(&mut self, at: u64, base: u64) {
+        if let Some(piece) = self.pieces.get_mut(&at) {
+            piece.base = base;
+        }
+    }
+
+    /// What shmdt(2) does: takes out the first piece whose mapping begins at `address`, and all others of `same`.
+    /// Pieces of other mappings between them stay.
+    pub fn detach(&mut self, address: u64, wanted: impl Fn(&T) -> bool, same: impl Fn(&T, &T) -> bool) -> Vec<(u64, Piece<T>)> {
+        let mut taken: Vec<(u64, Piece<T>)> = Vec::new();
+        // Pieces of a mapping lie within its size from its base; nobody knows a foreign segment's size, so the walk ends
+        // after as many pieces of others as a mapping can be cut by.
+        let mut others = 0;
+        let mut from = address;
+        while others < MOST_OTHERS {
+            let Some((&at, piece)) = self.pieces.range(from..).next() else { break };
+            let first = taken.first();
+            if piece.base == address && wanted(&piece.of) && first.is_none_or(|(_, first)| same(&first.of, &piece.of)) {
+                let end = piece.end;
+                if let Some(piece) = self.pieces.remove(&at) {
+                    taken.push((at, piece));
+                }
+                from = end;
+                continue;
+            }
+            others += 1;
+            from = piece.end;
+        }
+        taken
+    }
+}
+
+const MOST_OTHERS: usize = 1024;
+
+#[cfg(test)]
+#[path = "ranges_tests.rs"]
+mod tests;

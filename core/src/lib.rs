@@ -1,0 +1,18 @@
+//! The pure heart of shmaudit: what a record is, and what follows from records and the kernel's own tables.
+//!
+//! Nothing here does I/O, reads a clock or keeps a global; the library calls it at a program's exit, the command at any time.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod line;
+pub mod procfs;
+pub mod words;
+pub mod calls;
+pub mod layout;
+pub mod options;
+pub mod reader;
+pub mod record;

@@ -1,0 +1,103 @@
+//! The end: the verdict is spoken after the program's last handler, in a contained child that cannot hurt it.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use shmaudit_core::options::Target;
+
+use crate::audit::{self, Audit};
+use crate::{contain, errno, process, sys};
+
+static STATUS: AtomicI32 = AtomicI32::new(0);
+static CONCLUDED: AtomicBool = AtomicBool::new(false);
+
+/// The program says with what status it ends.
+pub fn status_is(status: c_int) {
+    STATUS.store(status, Ordering::Relaxed);
+}
+
+/// Registers our handlers: first, so that they run last.
+pub fn register(on_exit: usize, at_quick_exit: usize) {
+    if on_exit != 0 {
+        // SAFETY: on_exit(3)'s prototype.
+        let on_exit: extern "C" fn(extern "C" fn(c_int, *mut c_void), *mut c_void) -> c_int =
+            unsafe { core::mem::transmute(on_exit) };
+        if on_exit(after_exit, core::ptr::null_mut()) == 0 {
+            HANDLED.store(true, Ordering::Relaxed);
+        }
+    }
+    if at_quick_exit != 0 {
+        // SAFETY: the prototype that the C library's own at_quick_exit calls it by.
+        let at_quick_exit: extern "C" fn(extern "C" fn(*mut c_void), *mut c_void) -> c_int =
+            unsafe { core::mem::transmute(at_quick_exit) };
+        at_quick_exit(after_quick_exit, core::ptr::null_mut());
+    }
+}
+
+/// Whether the C library calls us after all other handlers, with the status.
+static HANDLED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn after_exit(status: c_int, _: *mut c_void) {
+    let Some(audit) = audit::ready() else { return };
+    process::ending(&audit.recorder, status);
+    let wanted = conclude(audit, status);
+    if wanted != status {
+        // A handler may call exit again: the remaining handlers run (there are none left but the flushing of stdio), and
+        // the new status counts.
+        if let Some(next) = crate::next::NEXT.exit.get() {
+            // SAFETY: we are inside exit, on the thread that called it.
+            unsafe { next(wanted) }
+        }
+    }
+}
+
+extern "C" fn after_quick_exit(_: *mut c_void) {
+    let Some(audit) = audit::ready() else { return };
+    let status = STATUS.load(Ordering::Relaxed);
+    let wanted = conclude(audit, status);
+    if wanted != status {
+        sys::exit_group(wanted);
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destructor;
+
+/// musl has no `on_exit`: its destructors are the last that runs. The status of a return from `main` is not known there.
+extern "C" fn destructor() {
+    if HANDLED.load(Ordering::Relaxed) {
+        return;
+    }
+    let Some(audit) = audit::ready() else { return };
+    let status = STATUS.load(Ordering::Relaxed);
+    process::ending(&audit.recorder, status);
+    conclude(audit, status);
+}
+
+/// Speaks the verdict, once. Returns the status to end with.
+pub fn conclude(audit: &'static Audit, status: c_int) -> c_int {
+    if CONCLUDED.swap(true, Ordering::AcqRel) {
+        return status;
+    }
+    let kept = errno::Kept::new();
+    let errors = if wanted(audit) { contain::report(audit, true) } else { 0 };
+    process::ended(&audit.recorder);
+    drop(kept);
+    let code = c_int::from(audit.options.error_exitcode);
+    if errors > 0 && status == 0 && code != 0 { code } else { status }
+}
+
+fn wanted(audit: &Audit) -> bool {
+    (audit.options.report != Target::Off || audit.options.error_exitcode != 0) && audit.recorder.head() > 0
+}
+
+/// Reports now, on the program's request.
+pub fn report_now(audit: &'static Audit) -> c_int {
+    contain::report(audit, false)
+}
+
+/// After a panic: the contained child ends; a hook has no panic, and if it had one there would be no way on.
+pub fn give_up() -> ! {
+    sys::exit_group(contain::GAVE_UP)
+}

@@ -1,0 +1,86 @@
+//! Which descriptors of this process are shared-memory objects, for the price of one load on every other descriptor.
+//!
+//! A table of identities in the process's own memory: a forked child inherits a copy, as it does the descriptors. It may
+//! be out of date, because descriptors also end inside the C library (`fclose`); whatever matters is asked of the kernel.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use shmaudit_core::record::{Family, ObjectId};
+
+const ROOM: usize = 1 << 16;
+const MEMFD: u64 = 1 << 63;
+const OTHER: u64 = u64::MAX;
+
+static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
+static SHM_DEV: AtomicU64 = AtomicU64::new(0);
+static MEMFD_DEV: AtomicU64 = AtomicU64::new(0);
+
+/// What is known of a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// That it is not shared memory.
+    Other,
+    /// Which object it is.
+    Object(ObjectId),
+}
+
+/// The device of the shm mount, 0 where there is none.
+pub fn shm_dev() -> u64 {
+    SHM_DEV.load(Ordering::Relaxed)
+}
+
+/// Says which device the shm mount is.
+pub fn set_shm_dev(dev: u64) {
+    SHM_DEV.store(dev, Ordering::Relaxed);
+}
+
+/// What the table says of `fd`.
+#[inline(always)]
+pub fn get(fd: i32) -> Known {
+    match FDS.get(fd as usize).map_or(0, |word| word.load(Ordering::Relaxed)) {
+        0 => Known::Nothing,
+        OTHER => Known::Other,
+        word if word & MEMFD != 0 => Known::Object(ObjectId {
+            family: Family::Memfd,
+            dev: MEMFD_DEV.load(Ordering::Relaxed),
+            ino: word & !MEMFD,
+        }),
+        ino => Known::Object(ObjectId { family: Family::Posix, dev: shm_dev(), ino }),
+    }
+}
+
+/// The object that `fd` is, if it is one.
+#[inline(always)]
+pub fn object(fd: i32) -> Option<ObjectId> {
+    match get(fd) {
+        Known::Object(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Notes what `fd` is.
+#[inline(always)]
+pub fn set(fd: i32, known: Known) {
+    let Some(word) = FDS.get(fd as usize) else { return };
+    let value = match known {
+        Known::Nothing => 0,
+        Known::Other => OTHER,
+        Known::Object(id) if id.family == Family::Memfd => {
+            MEMFD_DEV.store(id.dev, Ordering::Relaxed);
+            id.ino | MEMFD
+        }
+        Known::Object(id) => id.ino,
+    };
+    // Most descriptors are and stay nothing to us: no store, so that no page of the table is touched for them.
+    if word.load(Ordering::Relaxed) != value {
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The objects among the descriptors `first` to `last`.
+pub fn objects_between(first: u32, last: u32) -> impl Iterator<Item = (i32, ObjectId)> {
+    let end = (last as usize).min(ROOM - 1);
+    (first as usize..=end).filter_map(|fd| object(fd as i32).map(|id| (fd as i32, id)))
+}

@@ -1,0 +1,214 @@
+//! Copies and closes of descriptors. One load tells whether a descriptor is a shared-memory object.
+
+use core::ffi::{c_int, c_uint};
+
+use shmaudit_core::calls::Call;
+use shmaudit_core::record::ObjectId;
+
+use super::alias;
+use crate::audit::{self, About, Seen};
+use crate::fds::{self, Known};
+use crate::real::{libc_result, next};
+use crate::sys;
+
+/// `close`.
+#[unsafe(no_mangle)]
+pub extern "C" fn close(fd: c_int) -> c_int {
+    let real = || match next!(close) {
+        // SAFETY: no pointers.
+        Some(next) => unsafe { next(fd) },
+        // SAFETY: no pointers.
+        None => libc_result(unsafe { sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0) }) as c_int,
+    };
+    let known = fds::get(fd);
+    if known == Known::Nothing {
+        give_way(fd, fd);
+        return real();
+    }
+    fds::set(fd, Known::Nothing);
+    let Known::Object(object) = known else { return real() };
+    let seen = Seen::start(Call::Close);
+    let args = [fd as u32 as u64];
+    let begun = seen.begin(About::args(&args).object(object));
+    let result = real();
+    begun.end(i64::from(result), result == -1);
+    result
+}
+
+/// The log lets go of its descriptor where the program closes or replaces that number.
+#[inline(always)]
+fn give_way(first: c_int, last: c_int) {
+    if let Some(log) = audit::ready().and_then(|audit| audit.log.as_ref()) {
+        log.give_way(first, last);
+    }
+}
+
+/// Notes that `newfd` is what `oldfd` is.
+fn copied(seen: Option<Seen>, newfd: c_int, about: About) {
+    let Some(seen) = seen else { return };
+    if newfd != -1 {
+        fds::set(newfd, Known::Object(about.object));
+    }
+    seen.end(i64::from(newfd), newfd == -1, about);
+}
+
+/// `dup`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dup(oldfd: c_int) -> c_int {
+    let object = fds::object(oldfd);
+    let seen = object.map(|_| Seen::start(Call::Dup));
+    let newfd = match next!(dup) {
+        // SAFETY: no pointers.
+        Some(next) => unsafe { next(oldfd) },
+        // SAFETY: no pointers.
+        None => libc_result(unsafe { sys::call(libc::SYS_dup, oldfd as usize, 0, 0, 0, 0, 0) }) as c_int,
+    };
+    copied(seen, newfd, About::args(&[oldfd as u32 as u64]).object(object.unwrap_or(ObjectId::NONE)));
+    newfd
+}
+
+/// Before `newfd` is replaced: starts a record where one of the two is an object.
+fn replacing(call: Call, oldfd: c_int, newfd: c_int) -> Option<Seen> {
+    give_way(newfd, newfd);
+    let ours = fds::object(oldfd).is_some() || fds::object(newfd).is_some();
+    if ours { Some(Seen::start(call)) } else { None }
+}
+
+/// After it was.
+fn replaced(seen: Option<Seen>, result: c_int, oldfd: c_int, newfd: c_int, args: &[u64]) {
+    let object = fds::object(oldfd);
+    if result != -1 && oldfd != newfd {
+        fds::set(newfd, object.map_or(Known::Nothing, Known::Object));
+        if newfd == 2 {
+            if let Some(log) = audit::ready().and_then(|audit| audit.log.as_ref()) {
+                log.stderr_replaced();
+            }
+        }
+    }
+    if let Some(seen) = seen {
+        seen.end(i64::from(result), result == -1, About::args(args).object(object.unwrap_or(ObjectId::NONE)));
+    }
+}
+
+/// `dup2`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dup2(oldfd: c_int, newfd: c_int) -> c_int {
+    let seen = replacing(Call::Dup2, oldfd, newfd);
+    let result = match next!(dup2) {
+        // SAFETY: no pointers.
+        Some(next) => unsafe { next(oldfd, newfd) },
+        None if oldfd == newfd => {
+            // SAFETY: no pointers; dup3 refuses equal numbers, F_GETFD tells whether the descriptor is open.
+            let open = unsafe { sys::call(libc::SYS_fcntl, oldfd as usize, libc::F_GETFD as usize, 0, 0, 0, 0) };
+            if open < 0 { libc_result(open) as c_int } else { newfd }
+        }
+        // SAFETY: no pointers.
+        None => libc_result(unsafe { sys::call(libc::SYS_dup3, oldfd as usize, newfd as usize, 0, 0, 0, 0) }) as c_int,
+    };
+    replaced(seen, result, oldfd, newfd, &[oldfd as u32 as u64, newfd as u32 as u64]);
+    result
+}
+
+/// `dup3`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dup3(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
+    let seen = replacing(Call::Dup3, oldfd, newfd);
+    let result = match next!(dup3) {
+        // SAFETY: no pointers.
+        Some(next) => unsafe { next(oldfd, newfd, flags) },
+        // SAFETY: no pointers.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_dup3, oldfd as usize, newfd as usize, flags as usize, 0, 0, 0)
+        }) as c_int,
+    };
+    replaced(seen, result, oldfd, newfd, &[oldfd as u32 as u64, newfd as u32 as u64, flags as u32 as u64]);
+    result
+}
+
+type Fcntl = unsafe extern "C" fn(c_int, c_int, usize) -> c_int;
+
+#[inline(always)]
+unsafe fn control(next: Option<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_int {
+    let copies = cmd == libc::F_DUPFD || cmd == libc::F_DUPFD_CLOEXEC;
+    let object = if copies { fds::object(fd) } else { None };
+    let seen = object.map(|_| Seen::start(Call::Fcntl));
+    let result = match next {
+        // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
+        Some(next) => unsafe { next(fd, cmd, arg) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe { sys::call(libc::SYS_fcntl, fd as usize, cmd as usize, arg, 0, 0, 0) }) as c_int,
+    };
+    let args = [fd as u32 as u64, cmd as u32 as u64, arg as u64];
+    copied(seen, result, About::args(&args).object(object.unwrap_or(ObjectId::NONE)));
+    result
+}
+
+/// `fcntl`: only `F_DUPFD` and `F_DUPFD_CLOEXEC` are noted.
+///
+/// # Safety
+/// As libc's; the third argument is read where `cmd` asks for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fcntl(fd: c_int, cmd: c_int, arg: usize) -> c_int {
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { control(next!(fcntl), fd, cmd, arg) }
+}
+
+alias!(fcntl64 = control(fd: c_int, cmd: c_int, arg: usize) -> c_int);
+
+/// Forgets the descriptors `first` to `last` before they are closed; starts a record where an object is among them.
+fn closing(call: Call, first: c_uint, last: c_uint) -> Option<Seen> {
+    give_way(first.min(c_int::MAX as c_uint) as c_int, last.min(c_int::MAX as c_uint) as c_int);
+    if fds::objects_between(first, last).next().is_some() { Some(Seen::start(call)) } else { None }
+}
+
+fn forget(first: c_uint, last: c_uint) {
+    for (fd, _) in fds::objects_between(first, last) {
+        fds::set(fd, Known::Nothing);
+    }
+}
+
+/// `close_range`.
+#[unsafe(no_mangle)]
+pub extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    const CLOSE_RANGE_CLOEXEC: c_int = 4;
+    let real = || match next!(close_range) {
+        // SAFETY: no pointers.
+        Some(next) => unsafe { next(first, last, flags) },
+        // SAFETY: no pointers.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0)
+        }) as c_int,
+    };
+    if flags & CLOSE_RANGE_CLOEXEC != 0 {
+        return real();
+    }
+    let args = [u64::from(first), u64::from(last), flags as u32 as u64];
+    let begun = closing(Call::CloseRange, first, last).map(|seen| seen.begin(About::args(&args)));
+    let result = real();
+    if result == 0 {
+        forget(first, last);
+    }
+    if let Some(begun) = begun {
+        begun.end(i64::from(result), result == -1);
+    }
+    result
+}
+
+/// `closefrom`.
+#[unsafe(no_mangle)]
+pub extern "C" fn closefrom(lowfd: c_int) {
+    let first = lowfd.max(0) as c_uint;
+    let args = [lowfd as u32 as u64];
+    let begun = closing(Call::Closefrom, first, c_uint::MAX).map(|seen| seen.begin(About::args(&args)));
+    if let Some(next) = next!(closefrom) {
+        // SAFETY: no pointers.
+        unsafe { next(lowfd) };
+    } else {
+        // SAFETY: no pointers.
+        unsafe { sys::call(libc::SYS_close_range, first as usize, c_uint::MAX as usize, 0, 0, 0, 0) };
+    }
+    forget(first, c_uint::MAX);
+    if let Some(begun) = begun {
+        begun.end(0, false);
+    }
+}

@@ -1,0 +1,24 @@
+//! The hooks: one a symbol, all alike. Real call, errno kept, one record; whether it is ours is asked before anything else.
+
+mod fd;
+mod map;
+mod objects;
+mod path;
+mod process;
+pub mod six;
+
+/// A hook that has the same body as another under a second symbol: `open64` is `open` on 64-bit systems.
+macro_rules! alias {
+    ($symbol:ident = $body:ident($($arg:ident: $type:ty),*) -> $ret:ty) => {
+        #[doc = concat!("`", stringify!($symbol), "`: as its namesake of 64 bits.")]
+        ///
+        /// # Safety
+        /// As libc's.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol($($arg: $type),*) -> $ret {
+            // SAFETY: the caller's arguments, passed on.
+            unsafe { $body(crate::real::next!($symbol), $($arg),*) }
+        }
+    };
+}
+pub(crate) use alias;

@@ -1,0 +1,127 @@
+//! What the hooks know of the object that a call is about: its identity, whether this call made it, its registry entry.
+
+use core::ffi::c_int;
+
+use libc::shmid_ds;
+use shmaudit_core::layout::{hash_name, hash_shmid};
+use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
+
+use crate::audit::Seen;
+use crate::fds::{self, Known};
+use crate::registry::Found;
+use crate::{real, sys};
+
+/// The kernel's time stamps are those of its last tick: at most 10 ms (`HZ=100`) behind.
+const TICK_NS: u64 = 10_000_000;
+
+/// Identifies what `fd` is after a path under the shm mount was opened: the one system call that a successful open adds.
+/// Returns the identity, and `made` corrected by what the file's own times say.
+pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
+    if fd == -1 || seen.audit().is_none() {
+        return (ObjectId::NONE, made);
+    }
+    let unknown = ObjectId { family: Family::Posix, dev: fds::shm_dev(), ino: 0 };
+    let Some(stat) = real::fstat(fd) else { return (unknown, made) };
+    let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
+    if stat.st_dev != fds::shm_dev() {
+        // The mount is another than at start: a program of a mount namespace of its own.
+        fds::set_shm_dev(stat.st_dev);
+    }
+    fds::set(fd, Known::Object(object));
+    if made & FLAG_MAYBE_CREATED == 0 {
+        return (object, made);
+    }
+    let changed = (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64);
+    let fresh = stat.st_size == 0 && changed.saturating_add(2 * TICK_NS) > sys::realtime();
+    (object, if fresh { made } else { made & !(FLAG_CREATED | FLAG_MAYBE_CREATED) })
+}
+
+/// What `fd` is, asked of the kernel when it is mapped: descriptors also come and go where no hook sees it.
+pub fn identify(fd: c_int) -> Option<ObjectId> {
+    let stat = real::fstat(fd)?;
+    let object = match stat.st_dev {
+        dev if dev == fds::shm_dev() && stat.st_mode & libc::S_IFMT == libc::S_IFREG => {
+            Some(ObjectId { family: Family::Posix, dev, ino: stat.st_ino })
+        }
+        dev => match fds::get(fd) {
+            // A memfd is a file of the kernel's own tmpfs, which has no path to be told by.
+            Known::Object(id) if id.family == Family::Memfd && id.dev == dev && id.ino == stat.st_ino => Some(id),
+            _ => None,
+        },
+    };
+    fds::set(fd, object.map_or(Known::Other, Known::Object));
+    object
+}
+
+/// The registry's entry for `hash`, looked up before a removal.
+pub fn find(seen: &Seen, hash: u64) -> Option<Found> {
+    seen.audit().and_then(|audit| audit.recorder.find(hash))
+}
+
+/// Takes a removed object out of the registry. Where another took the entry first, it was re-made under its label
+/// meanwhile, and the entry to go is the one that `again` finds now (0: labels of this family do not repeat).
+pub fn remove(seen: &Seen, found: Option<Found>, again: u64) {
+    let (Some(audit), Some(found)) = (seen.audit(), found) else { return };
+    if !audit.recorder.remove(found) && again != 0 {
+        if let Some(found) = audit.recorder.find(again) {
+            audit.recorder.remove(found);
+        }
+    }
+}
+
+/// After a rename under, into or out of the shm mount: the entry follows the object to its new name.
+pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>) {
+    let Some(audit) = seen.audit() else { return };
+    // What the new name meant before is gone.
+    if let Some(found) = to.and_then(|to| audit.recorder.find(hash_name(to))) {
+        audit.recorder.remove(found);
+    }
+    let Some(found) = from.and_then(|from| audit.recorder.find(hash_name(from))) else { return };
+    match to {
+        Some(to) => audit.recorder.relabel(found, hash_name(to)),
+        None => {
+            audit.recorder.remove(found);
+        }
+    }
+}
+
+/// Bytes of a segment as far as the tree knows: what its creator asked for, else one page (a foreign segment's further
+/// pages are told by the kernel's tables).
+pub fn segment_size(seen: &Seen, shmid: c_int) -> usize {
+    const PAGE: usize = 4096;
+    let size = seen.audit().and_then(|audit| {
+        let found = audit.recorder.find(hash_shmid(shmid))?;
+        audit.recorder.argument(found, 1)
+    });
+    size.map_or(PAGE, |size| (size as usize).clamp(PAGE, 1 << 46))
+}
+
+/// The segment that a `shmctl` was about: the indexed commands return its id.
+pub fn shmctl_object(shmid: c_int, cmd: c_int, result: c_int) -> ObjectId {
+    match cmd {
+        libc::IPC_INFO | SHM_INFO => ObjectId::NONE,
+        SHM_STAT | SHM_STAT_ANY if result == -1 => ObjectId::NONE,
+        SHM_STAT | SHM_STAT_ANY => ObjectId::sysv(result),
+        _ => ObjectId::sysv(shmid),
+    }
+}
+
+const SHM_STAT: c_int = 13;
+const SHM_INFO: c_int = 14;
+const SHM_STAT_ANY: c_int = 15;
+
+/// The struct that a successful `shmctl` filled or read.
+///
+/// # Safety
+/// The call has succeeded with `buf`.
+pub unsafe fn shmctl_data<'a>(cmd: c_int, buf: *const shmid_ds) -> &'a [u8] {
+    let bytes = match cmd {
+        libc::IPC_STAT | libc::IPC_SET | SHM_STAT | SHM_STAT_ANY => size_of::<shmid_ds>(),
+        // struct shminfo: five longs of use and four spare; struct shm_info: an int and five longs.
+        libc::IPC_INFO => 9 * size_of::<usize>(),
+        SHM_INFO => 6 * size_of::<usize>(),
+        _ => return &[],
+    };
+    // SAFETY: the kernel has just read or written as many bytes there.
+    unsafe { core::slice::from_raw_parts(buf.cast(), bytes) }
+}

@@ -1,0 +1,355 @@
+//! Paths under the shm mount that are opened, removed and renamed without `shm_open`, and `memfd_create`.
+
+use core::ffi::{CStr, c_char, c_int, c_uint};
+
+use libc::mode_t;
+use shmaudit_core::calls::Call;
+use shmaudit_core::layout::{bare_name, hash_name};
+use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_DATA, ObjectId};
+
+use super::{alias, objects};
+use crate::audit::{self, About, Seen};
+use crate::fds::{self, Known};
+use crate::real::{libc_result, next};
+use crate::{errno, process, real, sys};
+
+const MOUNT: &[u8] = b"/dev/shm/";
+
+/// The object's name if `path` is under the shm mount.
+///
+/// # Safety
+/// `path` is a string that the kernel has read, or would fault on.
+#[inline(always)]
+unsafe fn under_mount<'a>(path: *const c_char) -> Option<(&'a [u8], &'a [u8])> {
+    for (index, &byte) in MOUNT.iter().enumerate() {
+        // SAFETY: every byte before was not the string's end.
+        if unsafe { *path.add(index) } as u8 != byte {
+            return None;
+        }
+    }
+    // SAFETY: a string.
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let name = bare_name(path.get(MOUNT.len()..)?);
+    if name.is_empty() { None } else { Some((path, name)) }
+}
+
+/// After an open of any kind: notes it where the path is under the shm mount and no `shm_open` is behind it.
+///
+/// # Safety
+/// `path` is what the call was given.
+#[inline(always)]
+unsafe fn opened(seen: Seen, fd: c_int, path: *const c_char, oflag: c_int, args: &[u64]) {
+    if fd == -1 && errno::get() == libc::EFAULT {
+        return;
+    }
+    if fd != -1 {
+        fds::set(fd, Known::Nothing);
+    }
+    // SAFETY: the kernel has read the path without a fault.
+    if let Some((path, name)) = unsafe { under_mount(path) } {
+        object_opened(seen, fd, path, name, oflag, args);
+    }
+}
+
+#[cold]
+fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, args: &[u64]) {
+    if process::is_inside() {
+        return;
+    }
+    let made = match (fd, oflag & libc::O_CREAT, oflag & libc::O_EXCL) {
+        (-1, _, _) | (_, 0, _) => 0,
+        (_, _, 0) => FLAG_MAYBE_CREATED,
+        _ => FLAG_CREATED,
+    };
+    let (object, mut made) = objects::opened(fd, made, &seen);
+    // The flags cannot be changed before the path is known, so the file's own times decide: new, empty, and nobody of
+    // the tree known to have made it.
+    if made & FLAG_MAYBE_CREATED != 0 && objects::find(&seen, hash_name(name)).is_none() {
+        made = FLAG_CREATED;
+    }
+    seen.end(i64::from(fd), fd == -1, About { flags: made, label: name, ..About::args(args).object(object).data(path) });
+}
+
+type Open = unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int;
+type Open2 = unsafe extern "C" fn(*const c_char, c_int) -> c_int;
+type Openat = unsafe extern "C" fn(c_int, *const c_char, c_int, mode_t) -> c_int;
+type Openat2 = unsafe extern "C" fn(c_int, *const c_char, c_int) -> c_int;
+
+#[inline(always)]
+unsafe fn raw_openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    // SAFETY: the caller's arguments, passed on.
+    libc_result(unsafe {
+        sys::call(libc::SYS_openat, dirfd as usize, path as usize, flags as usize, mode as usize, 0, 0)
+    }) as c_int
+}
+
+#[inline(always)]
+unsafe fn open_with(next: Option<Open>, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    let seen = Seen::if_ready(Call::Open);
+    let fd = match next {
+        // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
+        Some(next) => unsafe { next(path, flags, mode) },
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { raw_openat(libc::AT_FDCWD, path, flags, mode) },
+    };
+    // SAFETY: what the call was given.
+    unsafe { opened(seen, fd, path, flags, &[flags as u32 as u64, u64::from(mode)]) };
+    fd
+}
+
+#[inline(always)]
+unsafe fn open_2(next: Option<Open2>, path: *const c_char, flags: c_int) -> c_int {
+    let seen = Seen::if_ready(Call::Open);
+    let fd = match next {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(path, flags) },
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { raw_openat(libc::AT_FDCWD, path, flags, 0) },
+    };
+    // SAFETY: what the call was given.
+    unsafe { opened(seen, fd, path, flags, &[flags as u32 as u64, 0]) };
+    fd
+}
+
+#[inline(always)]
+unsafe fn openat_with(next: Option<Openat>, dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    let seen = Seen::if_ready(Call::Openat);
+    let fd = match next {
+        // SAFETY: the caller's arguments, passed on: a variadic fourth argument stands where a fixed one does.
+        Some(next) => unsafe { next(dirfd, path, flags, mode) },
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { raw_openat(dirfd, path, flags, mode) },
+    };
+    // SAFETY: what the call was given.
+    unsafe { opened(seen, fd, path, flags, &[dirfd as u32 as u64, flags as u32 as u64, u64::from(mode)]) };
+    fd
+}
+
+#[inline(always)]
+unsafe fn openat_2(next: Option<Openat2>, dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    let seen = Seen::if_ready(Call::Openat);
+    let fd = match next {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(dirfd, path, flags) },
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { raw_openat(dirfd, path, flags, 0) },
+    };
+    // SAFETY: what the call was given.
+    unsafe { opened(seen, fd, path, flags, &[dirfd as u32 as u64, flags as u32 as u64, 0]) };
+    fd
+}
+
+alias!(open = open_with(path: *const c_char, flags: c_int, mode: mode_t) -> c_int);
+alias!(open64 = open_with(path: *const c_char, flags: c_int, mode: mode_t) -> c_int);
+alias!(__open_2 = open_2(path: *const c_char, flags: c_int) -> c_int);
+alias!(__open64_2 = open_2(path: *const c_char, flags: c_int) -> c_int);
+alias!(openat = openat_with(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int);
+alias!(openat64 = openat_with(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int);
+alias!(__openat_2 = openat_2(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int);
+alias!(__openat64_2 = openat_2(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int);
+
+type Creat = unsafe extern "C" fn(*const c_char, mode_t) -> c_int;
+
+#[inline(always)]
+unsafe fn create(next: Option<Creat>, path: *const c_char, mode: mode_t) -> c_int {
+    const FLAGS: c_int = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+    let seen = Seen::if_ready(Call::Creat);
+    let fd = match next {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(path, mode) },
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { raw_openat(libc::AT_FDCWD, path, FLAGS, mode) },
+    };
+    // SAFETY: what the call was given.
+    unsafe { opened(seen, fd, path, FLAGS, &[u64::from(mode)]) };
+    fd
+}
+
+alias!(creat = create(path: *const c_char, mode: mode_t) -> c_int);
+alias!(creat64 = create(path: *const c_char, mode: mode_t) -> c_int);
+
+/// After a removal: notes it. The path could not be read before the kernel had accepted it, so the record says which
+/// position of the ring the removal came before.
+unsafe fn unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: *const c_char, args: &[u64]) {
+    if result == -1 && errno::get() == libc::EFAULT {
+        return;
+    }
+    // SAFETY: the kernel has read the path without a fault.
+    let Some((path, name)) = (unsafe { under_mount(path) }) else { return };
+    if process::is_inside() {
+        return;
+    }
+    if result == 0 {
+        let hash = hash_name(name);
+        objects::remove(&seen, objects::find(&seen, hash), hash);
+    }
+    seen.end(i64::from(result), result == -1, About { mark, ..About::args(args).data(path) });
+}
+
+fn mark() -> Option<u64> {
+    audit::ready().map(|audit| audit.recorder.head())
+}
+
+/// `unlink`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Unlink), mark());
+    let result = match next!(unlink) {
+        // SAFETY: the caller's argument, passed on.
+        Some(next) => unsafe { next(path) },
+        // SAFETY: the caller's argument, passed on.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, 0, 0, 0, 0)
+        }) as c_int,
+    };
+    // SAFETY: what the call was given.
+    unsafe { unlinked(seen, mark, result, path, &[]) };
+    result
+}
+
+/// `unlinkat`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Unlinkat), mark());
+    let result = match next!(unlinkat) {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(dirfd, path, flags) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_unlinkat, dirfd as usize, path as usize, flags as usize, 0, 0, 0)
+        }) as c_int,
+    };
+    // SAFETY: what the call was given.
+    unsafe { unlinked(seen, mark, result, path, &[dirfd as u32 as u64, flags as u32 as u64]) };
+    result
+}
+
+/// After a rename: what was under the mount has another name, or has gone, or something came in from outside.
+unsafe fn renamed(seen: Seen, mark: Option<u64>, result: c_int, old: *const c_char, new: *const c_char, args: &[u64]) {
+    if result == -1 && errno::get() == libc::EFAULT {
+        return;
+    }
+    // SAFETY: the kernel has read both paths without a fault.
+    let (from, to) = unsafe { (under_mount(old), under_mount(new)) };
+    if from.is_none() && to.is_none() {
+        return;
+    }
+    // SAFETY: as above.
+    let paths = unsafe { [CStr::from_ptr(old).to_bytes(), CStr::from_ptr(new).to_bytes()] };
+    let mut data = [0u8; MAX_DATA];
+    let mut length = 0;
+    for (index, path) in paths.into_iter().enumerate() {
+        let room = MAX_DATA / 2 - 1;
+        for (place, &byte) in data.iter_mut().skip(length).zip(path.iter().take(room)) {
+            *place = byte;
+        }
+        length += path.len().min(room) + (1 - index);
+    }
+    if result == 0 {
+        objects::renamed(&seen, from.map(|(_, name)| name), to.map(|(_, name)| name));
+    }
+    seen.end(i64::from(result), result == -1, About { mark, ..About::args(args).data(data.get(..length).unwrap_or(&[])) });
+}
+
+/// `rename`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Rename), mark());
+    let at = libc::AT_FDCWD as usize;
+    let result = match next!(rename) {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(old, new) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe { sys::call(libc::SYS_renameat2, at, old as usize, at, new as usize, 0, 0) }) as c_int,
+    };
+    // SAFETY: what the call was given.
+    unsafe { renamed(seen, mark, result, old, new, &[]) };
+    result
+}
+
+/// `renameat`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn renameat(olddir: c_int, old: *const c_char, newdir: c_int, new: *const c_char) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Renameat), mark());
+    let result = match next!(renameat) {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(olddir, old, newdir, new) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_renameat2, olddir as usize, old as usize, newdir as usize, new as usize, 0, 0)
+        }) as c_int,
+    };
+    // SAFETY: what the call was given.
+    unsafe { renamed(seen, mark, result, old, new, &[olddir as u32 as u64, newdir as u32 as u64]) };
+    result
+}
+
+/// `renameat2`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn renameat2(
+    olddir: c_int,
+    old: *const c_char,
+    newdir: c_int,
+    new: *const c_char,
+    flags: c_uint,
+) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Renameat2), mark());
+    let result = match next!(renameat2) {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(olddir, old, newdir, new, flags) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_renameat2, olddir as usize, old as usize, newdir as usize, new as usize, flags as usize, 0)
+        }) as c_int,
+    };
+    // SAFETY: what the call was given.
+    unsafe { renamed(seen, mark, result, old, new, &[olddir as u32 as u64, newdir as u32 as u64, u64::from(flags)]) };
+    result
+}
+
+/// `memfd_create`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_int {
+    let seen = Seen::start(Call::MemfdCreate);
+    let fd = match next!(memfd_create) {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) => unsafe { next(name, flags) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe {
+            sys::call(libc::SYS_memfd_create, name as usize, flags as usize, 0, 0, 0, 0)
+        }) as c_int,
+    };
+    let readable = fd != -1 || errno::get() != libc::EFAULT;
+    // SAFETY: the kernel has read the name without a fault.
+    let text = if readable { unsafe { CStr::from_ptr(name) }.to_bytes() } else { &[] };
+    let mut about = About::args(&[]);
+    let args = [u64::from(flags)];
+    about.args = &args;
+    let stat = if fd == -1 || seen.audit().is_none() { None } else { real::fstat(fd) };
+    if let Some(stat) = stat {
+        let object = ObjectId { family: Family::Memfd, dev: stat.st_dev, ino: stat.st_ino };
+        fds::set(fd, Known::Object(object));
+        about.object = object;
+        about.flags = FLAG_CREATED;
+    }
+    seen.end(i64::from(fd), fd == -1, about.data(text));
+    fd
+}

@@ -1,0 +1,33 @@
+//! `libshmaudit.so`: shared memory as libc has it, with a flight recorder.
+//!
+//! The path of one call: a symbol in `hooks` asks whether it is about shared memory, starts a [`audit::Seen`], makes the
+//! real call (`real`, `next`), and ends it: `audit` writes one record (`recorder`), enters a new object into the registry
+//! (`registry`) and logs (`log`). `start` makes the recorder before the program runs; `end` has the verdict spoken after it.
+//!
+//! No std, no dependency on a C library's version, no lock, no heap, no descriptor in a hook. What is clever is in the core.
+#![no_std]
+
+extern crate alloc;
+
+mod audit;
+mod clock;
+mod conclude;
+mod contain;
+mod elf;
+mod end;
+mod errno;
+mod fds;
+mod heap;
+mod hooks;
+mod interface;
+mod log;
+mod next;
+mod pages;
+mod process;
+mod real;
+mod recorder;
+mod registry;
+mod runtime;
+mod stack;
+mod start;
+mod sys;

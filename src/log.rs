@@ -1,0 +1,207 @@
+//! The text log: one line a call, one write a line, never into a file that is not ours.
+//!
+//! Before each write the descriptor is compared with the file it was at start. A file of our own that the program closed
+//! is opened again by its path; standard error that is no longer what it was is left alone.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use alloc::ffi::CString;
+use alloc::string::String;
+
+use shmaudit_core::line::Line;
+use shmaudit_core::options::Format;
+use shmaudit_core::record::{Event, Family};
+
+use crate::audit::{About, Audit};
+use crate::{fds, sys};
+
+/// Where lines go.
+pub struct Log {
+    fd: AtomicI32,
+    dev: AtomicU64,
+    ino: AtomicU64,
+    kind: AtomicI32,
+    path: Option<CString>,
+    clogged: AtomicBool,
+    /// Lines that could not be written.
+    pub lost: AtomicU64,
+}
+
+/// Our own descriptor stands above what programs count on, and below what makes the kernel's table large.
+const FIRST_FD: usize = 211;
+const LINE_BYTES: usize = 2048;
+/// How long a reader that does not read is waited for, once.
+const PATIENCE_MS: usize = 1000;
+
+impl Log {
+    /// Logs to standard error, as it is now.
+    pub fn stderr() -> Option<Log> {
+        let log = Log::over(None);
+        log.look_at(2).then_some(log)
+    }
+
+    /// Logs to a file: made if missing, appended to.
+    pub fn file(path: &str) -> Result<Log, i32> {
+        let path = CString::new(String::from(path)).map_err(|_| libc::EINVAL)?;
+        let log = Log::over(Some(path));
+        log.open()?;
+        Ok(log)
+    }
+
+    fn over(path: Option<CString>) -> Log {
+        Log {
+            fd: AtomicI32::new(-1),
+            dev: AtomicU64::new(0),
+            ino: AtomicU64::new(0),
+            kind: AtomicI32::new(0),
+            path,
+            clogged: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    fn look_at(&self, fd: i32) -> bool {
+        let Ok(stat) = sys::fstat(fd) else { return false };
+        self.dev.store(stat.st_dev, Ordering::Relaxed);
+        self.ino.store(stat.st_ino, Ordering::Relaxed);
+        self.kind.store((stat.st_mode & libc::S_IFMT) as i32, Ordering::Relaxed);
+        self.fd.store(fd, Ordering::Release);
+        true
+    }
+
+    fn open(&self) -> Result<(), i32> {
+        let path: &CStr = self.path.as_deref().ok_or(libc::EBADF)?;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+        let low = sys::open(path, flags, 0o600)?;
+        // SAFETY: copies our own descriptor to a high number.
+        let high = unsafe {
+            sys::call(libc::SYS_fcntl, low.0 as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_FD, 0, 0, 0)
+        };
+        let fd = if high < 0 {
+            // Few descriptors allowed: the low one it is.
+            let fd = low.0;
+            core::mem::forget(low);
+            fd
+        } else {
+            high as i32
+        };
+        if self.look_at(fd) { Ok(()) } else { Err(libc::EBADF) }
+    }
+
+    /// The program closes or replaces the descriptors `first` to `last`.
+    #[inline(always)]
+    pub fn give_way(&self, first: i32, last: i32) {
+        let fd = self.fd.load(Ordering::Relaxed);
+        if self.path.is_some() && (first..=last).contains(&fd) {
+            self.fd.store(-1, Ordering::Release);
+            drop(sys::Fd(fd));
+        }
+    }
+
+    /// The program has put another file in standard error's place, on purpose: `dup2`.
+    pub fn stderr_replaced(&self) {
+        if self.path.is_none() {
+            self.look_at(2);
+        }
+    }
+
+    /// Whether the descriptor still is what it was.
+    fn is_ours(&self) -> bool {
+        let fd = self.fd.load(Ordering::Acquire);
+        fd >= 0
+            && sys::fstat(fd).is_ok_and(|stat| {
+                stat.st_dev == self.dev.load(Ordering::Relaxed) && stat.st_ino == self.ino.load(Ordering::Relaxed)
+            })
+    }
+
+    /// Writes one line, or counts it as lost.
+    pub fn write(&self, line: &[u8]) {
+        if !self.is_ours() && (self.path.is_none() || self.open().is_err()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let written = put(self.fd.load(Ordering::Acquire), self.kind.load(Ordering::Relaxed) as u32, &self.clogged, line);
+        if !written {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs one call.
+    pub fn call(&self, audit: &Audit, event: &Event, about: About) {
+        let mut room = [0u8; LINE_BYTES];
+        let mut line = Line::new(&mut room);
+        line.str("shmaudit: ");
+        line.str(event.call.name());
+        line.str(" = ");
+        line.int(event.ret);
+        line.byte(b'\n');
+        let _ = (audit, about, Format::Text, Family::None, fds::shm_dev());
+        self.write(line.as_bytes());
+    }
+}
+
+/// Writes `bytes` to `fd` at once: no signal, no endless wait. Regular files and devices simply take it; a pipe, socket or
+/// terminal must have room.
+pub fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
+    if kind == libc::S_IFREG || kind == libc::S_IFBLK {
+        return sys::write(fd, bytes) == Ok(bytes.len());
+    }
+    let mut wanted = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let patience = if clogged.load(Ordering::Relaxed) { 0 } else { PATIENCE_MS };
+    let mut time = libc::timespec { tv_sec: (patience / 1000) as i64, tv_nsec: (patience % 1000 * 1_000_000) as i64 };
+    // SAFETY: one pollfd and one timespec, both ours.
+    unsafe { sys::call(libc::SYS_ppoll, &raw mut wanted as usize, 1, &raw mut time as usize, 0, 8, 0) };
+    let room = wanted.revents & libc::POLLOUT != 0 && wanted.revents & (libc::POLLERR | libc::POLLNVAL) == 0;
+    clogged.store(!room, Ordering::Relaxed);
+    if !room {
+        return false;
+    }
+    if kind == libc::S_IFSOCK {
+        // SAFETY: the kernel only reads the bytes.
+        let sent = unsafe {
+            let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
+            sys::call(libc::SYS_sendto, fd as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0)
+        };
+        return sent == bytes.len() as isize;
+    }
+    if kind != libc::S_IFIFO {
+        return sys::write(fd, bytes) == Ok(bytes.len());
+    }
+    without_sigpipe(|| sys::write(fd, bytes) == Ok(bytes.len()))
+}
+
+/// Runs `write` so that a pipe whose reader has gone gives an error and no signal.
+fn without_sigpipe(write: impl FnOnce() -> bool) -> bool {
+    let pipe: u64 = 1 << (libc::SIGPIPE - 1);
+    let (mut before, mut pending) = (0u64, 0u64);
+    // SAFETY: signal sets of 8 bytes, all ours; the mask is put back below.
+    unsafe {
+        sys::call(libc::SYS_rt_sigpending, &raw mut pending as usize, 8, 0, 0, 0, 0);
+        let block = libc::SIG_BLOCK as usize;
+        sys::call(libc::SYS_rt_sigprocmask, block, &raw const pipe as usize, &raw mut before as usize, 8, 0, 0);
+    }
+    let written = write();
+    // SAFETY: as above. A signal that was pending before stays for the program.
+    unsafe {
+        if !written && pending & pipe == 0 {
+            let mut none = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            sys::call(libc::SYS_rt_sigtimedwait, &raw const pipe as usize, 0, &raw mut none as usize, 8, 0, 0);
+        }
+        sys::call(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK as usize, &raw const before as usize, 0, 8, 0, 0);
+    }
+    written
+}
+
+/// One line of ours on standard error, whatever it is; for what cannot be said elsewhere.
+pub fn say(parts: &[&str]) {
+    let mut room = [0u8; 512];
+    let mut line = Line::new(&mut room);
+    line.str("shmaudit: ");
+    for part in parts {
+        line.str(part);
+    }
+    line.byte(b'\n');
+    let Ok(stat) = sys::fstat(2) else { return };
+    put(2, stat.st_mode & libc::S_IFMT, &AtomicBool::new(false), line.as_bytes());
+}

@@ -1,0 +1,99 @@
+//! The next definition of every intercepted function: another interposer's, or the C library's.
+
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use libc::{key_t, mode_t, pid_t, shmid_ds, size_t, stat};
+
+use crate::elf;
+
+/// The place of one next definition.
+pub struct Slot<F>(AtomicUsize, PhantomData<F>);
+
+impl<F: Copy> Slot<F> {
+    const fn empty() -> Slot<F> {
+        Slot(AtomicUsize::new(0), PhantomData)
+    }
+
+    /// The function, `None` where nobody defines it or nothing is resolved yet.
+    #[inline(always)]
+    pub fn get(&self) -> Option<F> {
+        let address = self.0.load(Ordering::Relaxed);
+        if address == 0 {
+            return None;
+        }
+        // SAFETY: `F` is a function pointer type (only `next_table` makes slots), and the address is that of a function
+        // whose declaration `signatures` compares with libc's.
+        Some(unsafe { core::mem::transmute_copy(&address) })
+    }
+}
+
+macro_rules! next_table {
+    ($($symbol:ident => $call:ident: fn($($type:ty),*) $(-> $ret:ty)?;)*) => {
+        /// One slot a symbol.
+        #[allow(non_snake_case, reason = "the fields are the symbols' own names: _Fork, _Exit")]
+        pub struct Next {
+            $(pub $symbol: Slot<unsafe extern "C" fn($($type),*) $(-> $ret)?>,)*
+        }
+
+        /// All next definitions.
+        pub static NEXT: Next = Next { $($symbol: Slot::empty(),)* };
+
+        const NAMES: &[&CStr] = &[$(
+            match CStr::from_bytes_with_nul(concat!(stringify!($symbol), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!(),
+            },
+        )*];
+
+        fn places() -> [&'static AtomicUsize; NAMES.len()] {
+            [$(&NEXT.$symbol.0,)*]
+        }
+    };
+}
+shmaudit_core::hooks!(next_table);
+
+const _: () = assert!(NAMES.len() <= 128, "elf::next_definitions has room for 128 names");
+
+/// Fills the table. Takes no lock of ours, and may run twice: it finds the same.
+pub fn resolve() {
+    let places = places();
+    elf::next_definitions(NAMES, |index, address| {
+        if let Some(place) = places.get(index) {
+            place.store(address, Ordering::Release);
+        }
+    });
+}
+
+/// Fills the table on the first call of a hook that runs before the library's start, or finds a name undefined.
+#[cold]
+pub fn resolve_late() {
+    static TRIED: AtomicUsize = AtomicUsize::new(0);
+    if TRIED.swap(1, Ordering::Relaxed) == 0 {
+        resolve();
+    }
+}
+
+/// A hook whose signature differs from libc's declaration does not compile.
+#[allow(dead_code, reason = "checked by the compiler, never run")]
+mod signatures {
+    use super::*;
+
+    const SHM_OPEN: unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int = libc::shm_open;
+    const SHM_UNLINK: unsafe extern "C" fn(*const c_char) -> c_int = libc::shm_unlink;
+    const SHMGET: unsafe extern "C" fn(key_t, size_t, c_int) -> c_int = libc::shmget;
+    const SHMAT: unsafe extern "C" fn(c_int, *const c_void, c_int) -> *mut c_void = libc::shmat;
+    const SHMDT: unsafe extern "C" fn(*const c_void) -> c_int = libc::shmdt;
+    const SHMCTL: unsafe extern "C" fn(c_int, c_int, *mut shmid_ds) -> c_int = libc::shmctl;
+    const FTOK: unsafe extern "C" fn(*const c_char, c_int) -> key_t = libc::ftok;
+    const FTRUNCATE: unsafe extern "C" fn(c_int, i64) -> c_int = libc::ftruncate;
+    const MMAP: unsafe extern "C" fn(*mut c_void, size_t, c_int, c_int, c_int, i64) -> *mut c_void = libc::mmap;
+    const MUNMAP: unsafe extern "C" fn(*mut c_void, size_t) -> c_int = libc::munmap;
+    const CLOSE: unsafe extern "C" fn(c_int) -> c_int = libc::close;
+    const DUP3: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = libc::dup3;
+    const CREAT: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
+    const RENAME: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
+    const MEMFD_CREATE: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
+    const FORK: unsafe extern "C" fn() -> pid_t = libc::fork;
+}

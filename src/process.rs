@@ -1,0 +1,294 @@
+//! Who we are: process slot, pid and tid without a system call per call, right after every kind of fork.
+
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use shmaudit_core::layout::process as slot;
+use shmaudit_core::layout::{Region, header};
+
+use crate::recorder::Recorder;
+use crate::{clock, sys};
+
+static PID: AtomicU32 = AtomicU32::new(0);
+static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
+/// A page that every fork that copies memory wipes: 1 in the process that set it, 0 in a child.
+static FORK_PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+/// Where the thread id stands relative to the thread pointer; 0: not known.
+static TID_OFFSET: AtomicI32 = AtomicI32::new(0);
+/// The process that the recorder was made by.
+static ROOT: AtomicU32 = AtomicU32::new(0);
+
+/// The slot of a process that found no record.
+pub const NO_SLOT: u32 = u16::MAX as u32;
+
+const WORDS: usize = slot::BYTES / 8;
+
+/// The calling process.
+#[derive(Clone, Copy)]
+pub struct Me {
+    /// Its slot in the process table.
+    pub slot: u16,
+    /// Its pid.
+    pub pid: u32,
+}
+
+/// The C libraries keep the thread id in their thread descriptor, which the kernel itself fills; these are the places
+/// where glibc (since 2.4) and musl have it. Each is believed only if it holds the id we know.
+#[cfg(target_arch = "x86_64")]
+const TID_PLACES: &[i32] = &[0x2d0, 0x30, 0x38];
+#[cfg(target_arch = "aarch64")]
+const TID_PLACES: &[i32] = &[-0x620, -0x630, -0xa8, -0xb0];
+
+/// Learns who we are, at start, on the thread that runs it.
+pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64) {
+    let tid = sys::gettid();
+    for &offset in TID_PLACES {
+        if read_tid(offset) == tid as u32 {
+            TID_OFFSET.store(offset, Ordering::Relaxed);
+            break;
+        }
+    }
+    if let Ok(page) = sys::map_anonymous(4096, libc::MAP_PRIVATE) {
+        // SAFETY: advice on our own fresh page. Where the kernel does not know it (before 4.14), the page is left out
+        // below and only forks that a hook sees are noticed.
+        let wiped = unsafe { sys::call(libc::SYS_madvise, page as usize, 4096, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
+        if wiped == 0 {
+            FORK_PAGE.store(page.cast(), Ordering::Release);
+        }
+    }
+    mark_page();
+    let pid = sys::getpid() as u32;
+    ROOT.store(pid, Ordering::Relaxed);
+    PID.store(pid, Ordering::Relaxed);
+    let taken = take_slot(recorder);
+    SLOT.store(taken, Ordering::Relaxed);
+    let Some(place) = place(recorder, taken) else { return };
+    place.set(slot::STARTTIME, starttime);
+    let exe = exe.get(..exe.len().min(slot::EXE_BYTES)).unwrap_or(&[]);
+    let args = args.get(..args.len().min(slot::ARGS_BYTES)).unwrap_or(&[]);
+    place.set_bytes(slot::EXE, exe);
+    place.set_bytes(slot::ARGS, args);
+    place.set(slot::LENGTHS, exe.len() as u64 | (args.len() as u64) << 16);
+    place.set(slot::PARENT, 0);
+    place.live(pid, sys::getppid() as u32);
+}
+
+fn read_tid(offset: i32) -> u32 {
+    let at = sys::thread_pointer().wrapping_add_signed(offset as isize);
+    // SAFETY: within the thread descriptor of every C library that we load into (their descriptors are larger than the
+    // largest offset of the list, or stand inside the library's data).
+    unsafe { core::ptr::read_volatile(at as *const u32) }
+}
+
+/// The calling thread's id.
+#[inline(always)]
+pub fn tid() -> u32 {
+    match TID_OFFSET.load(Ordering::Relaxed) {
+        0 => sys::gettid() as u32,
+        offset => read_tid(offset),
+    }
+}
+
+fn mark_page() {
+    let page = FORK_PAGE.load(Ordering::Acquire);
+    if !page.is_null() {
+        // SAFETY: our own page, never unmapped.
+        unsafe { (*page).store(1, Ordering::Relaxed) };
+    }
+}
+
+/// The calling process, as it is now.
+#[inline(always)]
+pub fn me(recorder: &Recorder) -> Me {
+    let page = FORK_PAGE.load(Ordering::Acquire);
+    // SAFETY: our own page, never unmapped.
+    if !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == 0 {
+        adopt(recorder, None);
+    }
+    Me { slot: SLOT.load(Ordering::Relaxed) as u16, pid: PID.load(Ordering::Relaxed) }
+}
+
+/// Whether this is the process that the recorder was made by.
+pub fn is_root() -> bool {
+    PID.load(Ordering::Relaxed) == ROOT.load(Ordering::Relaxed)
+}
+
+/// Whether this is a `vfork` child: it runs in its parent's memory, and what stands there is the parent's.
+pub fn is_vfork_child() -> bool {
+    sys::getpid() as u32 != PID.load(Ordering::Relaxed)
+}
+
+/// Threads that are inside a call of libc that may come back through another hook.
+static INSIDE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
+static INSIDE_COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Marks the calling thread as inside such a call until dropped.
+pub struct Inside(Option<&'static AtomicUsize>);
+
+impl Inside {
+    /// Marks it. With more threads inside than there are places, one is not marked, and its inner call is noted too.
+    pub fn new() -> Inside {
+        let me = sys::thread_pointer();
+        let free = INSIDE.iter().find(|place| place.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        if free.is_some() {
+            INSIDE_COUNT.fetch_add(1, Ordering::Relaxed);
+        }
+        Inside(free)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(place) = self.0 {
+            INSIDE_COUNT.fetch_sub(1, Ordering::Relaxed);
+            place.store(0, Ordering::Release);
+        }
+    }
+}
+
+/// Whether the calling thread is inside such a call: before glibc 2.34, librt's `shm_open` calls `open` by its name.
+pub fn is_inside() -> bool {
+    INSIDE_COUNT.load(Ordering::Relaxed) != 0 && {
+        let me = sys::thread_pointer();
+        INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
+    }
+}
+
+struct Place(&'static [core::sync::atomic::AtomicU64]);
+
+impl Place {
+    fn set(&self, word: usize, value: u64) {
+        if let Some(place) = self.0.get(word) {
+            place.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self, word: usize) -> u64 {
+        self.0.get(word).map_or(0, |place| place.load(Ordering::Acquire))
+    }
+
+    fn set_bytes(&self, word: usize, bytes: &[u8]) {
+        for (index, bytes) in bytes.chunks(8).enumerate() {
+            let value = bytes.iter().rev().fold(0u64, |value, &byte| value << 8 | u64::from(byte));
+            self.set(word + index, value);
+        }
+    }
+
+    fn live(&self, pid: u32, ppid: u32) {
+        self.set(slot::STARTED, clock::now());
+        self.set(slot::ENDED, 0);
+        self.set(slot::END, 0);
+        self.set(slot::PID, u64::from(pid) | u64::from(ppid) << 32);
+        if let Some(state) = self.0.first() {
+            state.store(slot::STATE_LIVE, Ordering::Release);
+        }
+    }
+}
+
+fn place(recorder: &Recorder, number: u32) -> Option<Place> {
+    let base = number as usize * WORDS;
+    recorder.region(Region::Processes).get(base..base + WORDS).map(Place)
+}
+
+/// A slot nobody has, or that of the process that ended longest ago.
+fn take_slot(recorder: &Recorder) -> u32 {
+    let room = (recorder.region(Region::Processes).len() / WORDS).min(NO_SLOT as usize) as u64;
+    let used = recorder.word(header::PROCESSES);
+    if used.load(Ordering::Relaxed) < room {
+        let number = used.fetch_add(1, Ordering::AcqRel);
+        if number < room {
+            return number as u32;
+        }
+    }
+    let oldest = (0..room as u32)
+        .filter_map(|number| place(recorder, number).map(|place| (number, place)))
+        .filter(|(_, place)| place.get(slot::STATE) == slot::STATE_ENDED)
+        .min_by_key(|(_, place)| place.get(slot::ENDED));
+    if let Some((number, place)) = oldest {
+        let state = place.0.first();
+        let ours = state.is_some_and(|state| {
+            state.compare_exchange(slot::STATE_ENDED, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        });
+        if ours {
+            return number;
+        }
+    }
+    recorder.word(header::PROCESSES_LOST).fetch_add(1, Ordering::Relaxed);
+    NO_SLOT
+}
+
+/// A slot for a child about to be forked, which begins as a copy of ours.
+pub fn before_fork(recorder: &Recorder) -> u32 {
+    let me = me(recorder);
+    let number = take_slot(recorder);
+    if let (Some(child), Some(ours)) = (place(recorder, number), place(recorder, u32::from(me.slot))) {
+        child.set(slot::STATE, slot::STATE_FORKING);
+        child.set(slot::PID, 0);
+        child.set(slot::STARTTIME, 0);
+        for word in slot::LENGTHS..WORDS {
+            child.set(word, ours.get(word));
+        }
+        child.set(slot::PARENT, u64::from(me.slot) + 1);
+    }
+    number
+}
+
+/// In a forked child: it is another process now. `number` is the slot that its parent reserved, `None` where no hook saw
+/// the fork.
+pub fn adopt(recorder: &Recorder, number: Option<u32>) {
+    mark_page();
+    let parent = PID.load(Ordering::Relaxed);
+    let tid = tid();
+    // Right after a fork by the C library the only thread's id is the pid. A raw clone leaves the parent's there.
+    let pid = if number.is_some() && tid != parent { tid } else { sys::getpid() as u32 };
+    let number = match number {
+        Some(number) => number,
+        None => before_fork(recorder),
+    };
+    PID.store(pid, Ordering::Relaxed);
+    SLOT.store(number, Ordering::Relaxed);
+    if let Some(place) = place(recorder, number) {
+        place.live(pid, parent);
+    }
+}
+
+/// In the parent: the child's pid, in case that it never came to say so itself; 0 where there is no child.
+pub fn after_fork(recorder: &Recorder, number: u32, child: u32) {
+    let Some(place) = place(recorder, number) else { return };
+    if child == 0 {
+        place.set(slot::STATE, slot::STATE_ENDED);
+        return;
+    }
+    let ours = u64::from(child) | u64::from(PID.load(Ordering::Relaxed)) << 32;
+    if let Some(pid) = place.0.get(slot::PID) {
+        if pid.compare_exchange(0, ours, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            place.set(slot::STARTED, clock::now());
+        }
+    }
+    if let Some(state) = place.0.first() {
+        let _ = state.compare_exchange(slot::STATE_FORKING, slot::STATE_LIVE, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// The calling process is about to end with `status`.
+pub fn ending(recorder: &Recorder, status: i32) {
+    let me = me(recorder);
+    let Some(place) = place(recorder, u32::from(me.slot)) else { return };
+    place.set(slot::END, slot::END_EXIT | u64::from(status as u32) << 8);
+    place.set(slot::ENDED, clock::now());
+}
+
+/// The verdict is spoken: nobody needs to wait for this process any more.
+pub fn ended(recorder: &Recorder) {
+    let me = me(recorder);
+    if let Some(place) = place(recorder, u32::from(me.slot)) {
+        place.set(slot::STATE, slot::STATE_ENDED);
+    }
+}
+
+/// The calling process is about to be replaced, or (`false`) was not.
+pub fn replaced(recorder: &Recorder, replaced: bool) {
+    let me = me(recorder);
+    let Some(place) = place(recorder, u32::from(me.slot)) else { return };
+    place.set(slot::END, if replaced { slot::END_EXEC } else { slot::END_UNKNOWN });
+    place.set(slot::ENDED, if replaced { clock::now() } else { 0 });
+}

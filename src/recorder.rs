@@ -1,0 +1,194 @@
+//! The writing side of the recorder: one shared mapping, made at start, written without locks.
+//!
+//! It owns the ring and the counters; objects are in `registry`, processes and modules in `processes`. Layout and record
+//! format are the core's.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use shmaudit_core::calls::Call;
+use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
+use shmaudit_core::reader::Words;
+use shmaudit_core::record::{self, Event, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
+
+use crate::{clock, sys};
+
+/// The mapping.
+pub struct Recorder {
+    words: &'static [AtomicU64],
+    regions: [&'static [AtomicU64]; layout::REGION_COUNT],
+    /// Words of a registry entry.
+    pub entry_words: usize,
+}
+
+/// A record that was begun before its call and wants the result.
+#[derive(Clone, Copy)]
+pub struct Ticket {
+    position: u64,
+    sum: u32,
+    process: u16,
+}
+
+/// Records between two readings of the wall clock that tell a reader how long a tick is.
+const CLOCK_PERIOD: u64 = 4096;
+
+impl Recorder {
+    /// Maps a recorder that forked children share. Smaller ones are tried where the host refuses; the errno of the
+    /// smallest where it refuses all.
+    pub fn anonymous(stacks: usize) -> Result<Recorder, i32> {
+        let mut refused = libc::ENOMEM;
+        for shift in [0, 3, 6] {
+            let sizes = Sizes::full(stacks, shift);
+            let (regions, total) = sizes.regions();
+            match sys::map_anonymous(total, libc::MAP_SHARED | libc::MAP_NORESERVE) {
+                Ok(at) => {
+                    // SAFETY: fresh zeroed pages, aligned, never unmapped; shared between processes, so only atomics.
+                    let words = unsafe { core::slice::from_raw_parts(at.cast::<AtomicU64>(), total / 8) };
+                    // A core file of the program should not hold ours.
+                    // SAFETY: advice on our own mapping.
+                    unsafe { sys::call(libc::SYS_madvise, at as usize, total, libc::MADV_DONTDUMP as usize, 0, 0, 0) };
+                    let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8);
+                    recorder.write_header(&sizes, stacks, total);
+                    return Ok(recorder);
+                }
+                Err(errno) => refused = errno,
+            }
+        }
+        Err(refused)
+    }
+
+    fn over(words: &'static [AtomicU64], regions: [(usize, usize); layout::REGION_COUNT], entry_words: usize) -> Recorder {
+        let slice = |(offset, length): (usize, usize)| words.get(offset / 8..(offset + length) / 8).unwrap_or(&[]);
+        Recorder { words, regions: regions.map(slice), entry_words }
+    }
+
+    fn write_header(&self, sizes: &Sizes, stacks: usize, total: usize) {
+        let (regions, _) = sizes.regions();
+        for (index, (offset, length)) in regions.into_iter().enumerate() {
+            self.set(header::REGIONS + 2 * index, offset as u64);
+            self.set(header::REGIONS + 2 * index + 1, length as u64);
+        }
+        self.set(header::TOTAL, total as u64);
+        self.set(header::ENTRY_BYTES, sizes.entry_bytes as u64);
+        self.set(header::CLOCK, clock::start());
+        self.set(header::FIRST_TICKS, clock::now());
+        self.set(header::FIRST_UNIX, sys::realtime());
+        self.read_clocks();
+        self.set(header::STACKS, stacks as u64);
+        self.set(header::VERSION, layout::VERSION);
+        // Last: a reader that sees it sees the rest.
+        self.word(header::MAGIC).store(layout::MAGIC, Ordering::Release);
+    }
+
+    /// Notes what the two clocks say now.
+    pub fn read_clocks(&self) {
+        self.set(header::LAST_TICKS, clock::now());
+        self.set(header::LAST_UNIX, sys::realtime());
+    }
+
+    /// A word of the header.
+    pub fn word(&self, index: usize) -> &'static AtomicU64 {
+        static NOWHERE: AtomicU64 = AtomicU64::new(0);
+        self.words.get(index).unwrap_or(&NOWHERE)
+    }
+
+    /// Sets a word of the header.
+    pub fn set(&self, index: usize, value: u64) {
+        self.word(index).store(value, Ordering::Relaxed);
+    }
+
+    /// The words of a region.
+    pub fn region(&self, region: Region) -> &'static [AtomicU64] {
+        self.regions.get(region as usize).copied().unwrap_or(&[])
+    }
+
+    /// Counts a call, and its failure.
+    #[inline(always)]
+    pub fn count(&self, call: Call, errno: i32) {
+        let base = usize::from(call.number()) * layout::COUNTER_WORDS;
+        let counters = self.region(Region::Counters);
+        if let Some(calls) = counters.get(base) {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if errno != 0 {
+            if let Some(failures) = counters.get(base + (errno as usize).clamp(1, ERRNOS - 1)) {
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The position that the next record will have.
+    pub fn head(&self) -> u64 {
+        self.word(header::HEAD).load(Ordering::Acquire)
+    }
+
+    /// Appends a record. `event.order` 0 means "its own position".
+    #[inline(always)]
+    pub fn append(&self, event: &mut Event) -> Ticket {
+        let ring = self.region(Region::Ring);
+        let mask = (ring.len() / UNIT_WORDS).wrapping_sub(1);
+        let units = event.units() as u64;
+        let position = self.word(header::HEAD).fetch_add(units, Ordering::AcqRel);
+        if event.order == 0 {
+            event.order = position * 2 + 1;
+        }
+        let unit_at = |offset: u64| (position.wrapping_add(offset) as usize & mask) * UNIT_WORDS;
+        let store = |index: usize, word: u64| {
+            if let Some(place) = ring.get(index) {
+                place.store(word, Ordering::Relaxed);
+            }
+        };
+        let head = unit_at(0);
+        // The body comes in order, so the unit it goes to is followed, not computed.
+        let (mut unit, mut place, mut left) = (0u64, 0usize, 0usize);
+        let sum = record::encode(event, |word, value| {
+            if word < UNIT_PAYLOAD {
+                store(head + 1 + word, value);
+                return;
+            }
+            if left == 0 {
+                unit += 1;
+                place = unit_at(unit);
+                store(place, tag(position.wrapping_add(unit), TAG_MORE));
+                left = UNIT_PAYLOAD;
+            }
+            place += 1;
+            left -= 1;
+            store(place, value);
+        });
+        if let Some(place) = ring.get(head) {
+            place.store(tag(position, TAG_HEAD), Ordering::Release);
+        }
+        if position & (CLOCK_PERIOD - 1) < units {
+            self.read_clocks();
+        }
+        Ticket { position, sum, process: event.process }
+    }
+
+    /// Adds the result to a record that was begun before its call.
+    pub fn finish(&self, ticket: Ticket, took: u32, errno: i32, ret: i64) {
+        let ring = self.region(Region::Ring);
+        let units = ring.len() / UNIT_WORDS;
+        let at = (ticket.position as usize & units.wrapping_sub(1)) * UNIT_WORDS;
+        let Some(unit) = ring.get(at..at + UNIT_WORDS) else { return };
+        // A ring that has turned meanwhile holds somebody else's record here.
+        let turned = self.head().wrapping_sub(ticket.position) > units as u64;
+        let ours = unit.first().map(|word| word.load(Ordering::Acquire)) == Some(tag(ticket.position, TAG_HEAD));
+        if turned || !ours {
+            return;
+        }
+        for (word, value) in record::finish_words(ticket.sum, ticket.process, took, errno, ret) {
+            if let Some(place) = unit.get(word) {
+                place.store(value, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Words for Recorder {
+    fn word(&self, index: usize) -> Option<u64> {
+        self.words.get(index).map(|word| word.load(Ordering::Acquire))
+    }
+    fn words(&self) -> usize {
+        self.words.len()
+    }
+}

@@ -1,0 +1,166 @@
+//! Objects that the tree made and has not removed: entered by their creator, taken out by whoever removes them.
+//!
+//! An entry is filled before the index points to it, and leaves the index before it is freed; the one compare-and-swap
+//! that clears the index word decides who removed the object.
+
+use core::sync::atomic::Ordering;
+
+use shmaudit_core::layout::{INDEX_WINDOW, Region, entry, header, index_word};
+use shmaudit_core::record::{self, Event};
+
+use crate::recorder::Recorder;
+
+/// An entry as the index knows it.
+#[derive(Clone, Copy)]
+pub struct Found {
+    index: usize,
+    word: u64,
+}
+
+impl Found {
+    /// The entry's number.
+    pub fn entry(self) -> usize {
+        ((self.word & 0xFF_FFFF) as usize).wrapping_sub(1)
+    }
+}
+
+impl Recorder {
+    /// Argument `index` of the call that made the object.
+    pub fn argument(&self, found: Found, index: usize) -> Option<u64> {
+        let word = found.entry() * self.entry_words + entry::RECORD + record::UNIT_PAYLOAD + index;
+        self.region(Region::Entries).get(word).map(|word| word.load(Ordering::Acquire))
+    }
+
+    /// Enters the object that `event` made, known by `hash`. Where there is no room it is counted as lost.
+    pub fn register(&self, hash: u64, event: &Event) {
+        let Some(number) = self.take_entry() else {
+            self.word(header::OBJECTS_LOST).fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let entries = self.region(Region::Entries);
+        let base = number * self.entry_words;
+        let Some(place) = entries.get(base..base + self.entry_words) else { return };
+        let room = self.entry_words - entry::RECORD;
+        let store = |word: usize, value: u64| {
+            if let Some(place) = place.get(word) {
+                place.store(value, Ordering::Relaxed);
+            }
+        };
+        // Names are short and stacks are kept to what fits.
+        let without_frames = Event { frames: &[], ..*event };
+        let words = |event: &Event| event.units() * record::UNIT_PAYLOAD;
+        let frames = room.saturating_sub(words(&without_frames)).min(event.frames.len());
+        let fitting = Event { frames: event.frames.get(..frames).unwrap_or(&[]), ..*event };
+        store(entry::HASH, hash);
+        record::encode(&fitting, |word, value| store(entry::RECORD + word, value));
+        if let Some(state) = place.first() {
+            state.store(event.order << 1 | 1, Ordering::Release);
+        }
+        self.index(hash, number);
+    }
+
+    fn index(&self, hash: u64, number: usize) {
+        let index = self.region(Region::Index);
+        for at in window(hash, index.len()) {
+            let Some(word) = index.get(at) else { continue };
+            let free = word.load(Ordering::Relaxed) == 0;
+            if free && word.compare_exchange(0, index_word(hash, number), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return;
+            }
+        }
+        // No index word: the entry still tells of the object, but its removal will not find it.
+        self.word(header::OBJECTS_LOST).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the object known by `hash` from now on.
+    pub fn relabel(&self, found: Found, hash: u64) {
+        let Some(word) = self.region(Region::Index).get(found.index) else { return };
+        if word.compare_exchange(found.word, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        if let Some(place) = self.region(Region::Entries).get(found.entry() * self.entry_words + entry::HASH) {
+            place.store(hash, Ordering::Release);
+        }
+        self.index(hash, found.entry());
+    }
+
+    /// The youngest entry known by `hash`.
+    pub fn find(&self, hash: u64) -> Option<Found> {
+        let index = self.region(Region::Index);
+        let mut youngest: Option<(u64, Found)> = None;
+        for at in window(hash, index.len()) {
+            let word = index.get(at).map_or(0, |word| word.load(Ordering::Acquire));
+            if word == 0 || word & !0xFF_FFFF != hash & !0xFF_FFFF {
+                continue;
+            }
+            let base = ((word & 0xFF_FFFF) as usize - 1) * self.entry_words;
+            let entries = self.region(Region::Entries);
+            let load = |at: usize| entries.get(base + at).map_or(0, |word| word.load(Ordering::Acquire));
+            let age = load(entry::STATE);
+            if age & 1 == 1 && load(entry::HASH) == hash && youngest.is_none_or(|(oldest, _)| age > oldest) {
+                youngest = Some((age, Found { index: at, word }));
+            }
+        }
+        youngest.map(|(_, found)| found)
+    }
+
+    /// Takes the object out. `false`: somebody else did.
+    pub fn remove(&self, found: Found) -> bool {
+        let Some(word) = self.region(Region::Index).get(found.index) else { return false };
+        if word.compare_exchange(found.word, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        self.give_entry(found.entry());
+        true
+    }
+
+    fn take_entry(&self) -> Option<usize> {
+        let entries = self.region(Region::Entries);
+        let free = self.word(header::ENTRIES_FREE);
+        let mut head = free.load(Ordering::Acquire);
+        while head as u32 != 0 {
+            let number = head as u32 as usize - 1;
+            let next = entries.get(number * self.entry_words + entry::NEXT).map_or(0, |word| word.load(Ordering::Relaxed));
+            // The upper half counts every change, so that a list that changed and changed back is not taken for unchanged.
+            let changed = (head >> 32).wrapping_add(1) << 32 | (next & 0xFFFF_FFFF);
+            match free.compare_exchange_weak(head, changed, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(number),
+                Err(now) => head = now,
+            }
+        }
+        let used = self.word(header::ENTRIES_USED);
+        let room = (entries.len() / self.entry_words) as u64;
+        if used.load(Ordering::Relaxed) >= room {
+            return None;
+        }
+        let number = used.fetch_add(1, Ordering::AcqRel);
+        if number < room { Some(number as usize) } else { None }
+    }
+
+    fn give_entry(&self, number: usize) {
+        let base = number * self.entry_words;
+        let Some(place) = self.region(Region::Entries).get(base..base + self.entry_words) else { return };
+        if let Some(state) = place.first() {
+            state.store(0, Ordering::Release);
+        }
+        let free = self.word(header::ENTRIES_FREE);
+        let mut head = free.load(Ordering::Relaxed);
+        loop {
+            if let Some(next) = place.get(entry::NEXT) {
+                next.store(head & 0xFFFF_FFFF, Ordering::Relaxed);
+            }
+            let changed = (head >> 32).wrapping_add(1) << 32 | (number as u64 + 1);
+            match free.compare_exchange_weak(head, changed, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+fn window(hash: u64, length: usize) -> impl Iterator<Item = usize> {
+    let mask = length.wrapping_sub(1);
+    let home = (hash >> 24) as usize ^ hash as usize >> 4;
+    // Windows begin at cache lines.
+    (0..INDEX_WINDOW).map(move |step| ((home & !7).wrapping_add(step)) & mask)
+}

@@ -1,0 +1,184 @@
+//! Call stacks: raw return addresses, found by the unwind tables of the files loaded at start.
+//!
+//! Nothing is read but the calling thread's own stack, as far up as it is known to be mapped; nothing is allocated: the
+//! unwinder's caches are made at start, and a caller that finds them all busy keeps no stack.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
+use once_cell::race::OnceBox;
+use shmaudit_core::record::MAX_FRAMES;
+
+use crate::{elf, sys};
+
+#[cfg(target_arch = "x86_64")]
+use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers, UnwinderX86_64 as Native};
+
+#[cfg(target_arch = "aarch64")]
+use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers, UnwinderAarch64 as Native};
+
+type Caches = Cache<MustNotAllocateDuringUnwind>;
+
+struct Slot {
+    busy: AtomicBool,
+    cache: UnsafeCell<Caches>,
+}
+
+struct Stacks {
+    unwinder: Native<&'static [u8], MustNotAllocateDuringUnwind>,
+    /// Ranges of the loaded files, sorted.
+    code: Vec<(usize, usize)>,
+    own: (usize, usize),
+    slots: Vec<Slot>,
+}
+
+// SAFETY: the unwinder is only read after it was made; a slot's cache is only used by who set `busy`.
+unsafe impl Sync for Stacks {}
+// SAFETY: as above; nothing in it belongs to a thread.
+unsafe impl Send for Stacks {}
+
+static STACKS: OnceBox<Stacks> = OnceBox::new();
+/// An address at the top of the first thread's stack.
+static MAIN_TOP: AtomicUsize = AtomicUsize::new(0);
+
+const CACHES: usize = 8;
+/// The kernel leaves at least this much free below the first thread's stack top.
+const MAIN_REACH: usize = 120 << 20;
+/// Thread stacks are taken to be no larger; their descriptor stands at their top.
+const THREAD_REACH: usize = 64 << 20;
+
+/// Reads the loaded files' unwind tables. `top` is an address above the first thread's frames.
+pub fn start(top: usize) {
+    MAIN_TOP.store(top, Ordering::Relaxed);
+    let mut stacks = Stacks {
+        unwinder: Native::new(),
+        code: Vec::new(),
+        own: (0, 0),
+        slots: (0..CACHES).map(|_| Slot { busy: AtomicBool::new(false), cache: UnsafeCell::new(Caches::new_in()) }).collect(),
+    };
+    let own = elf::own_address();
+    elf::modules(|module| {
+        if module.holds(own) {
+            stacks.own = (module.start, module.end);
+        }
+        if let Some(unwind) = unwind_tables(module) {
+            stacks.unwinder.add_module(unwind);
+            stacks.code.push((module.start, module.end));
+        }
+        true
+    });
+    stacks.code.sort_unstable();
+    let _ = STACKS.set(Box::new(stacks));
+}
+
+fn unwind_tables(module: &elf::Module) -> Option<Module<&'static [u8]>> {
+    let (hdr_at, hdr) = module.eh_frame_hdr()?;
+    // version, encodings, then the address of .eh_frame: "pc-relative, 4 bytes signed" is what linkers write.
+    if hdr.first() != Some(&1) || hdr.get(1) != Some(&0x1b) {
+        return None;
+    }
+    let offset = i32::from_le_bytes(hdr.get(4..8)?.try_into().ok()?);
+    let frame_at = (hdr_at + 4).checked_add_signed(offset as isize)?;
+    let frame = module.bytes(frame_at, module.segment_end(frame_at)?.checked_sub(frame_at)?)?;
+    Some(Module::new(
+        String::new(),
+        module.start as u64..module.end as u64,
+        module.bias as u64,
+        ExplicitModuleSectionInfo {
+            base_svma: 0,
+            eh_frame_hdr_svma: Some(hdr_at as u64..(hdr_at + hdr.len()) as u64),
+            eh_frame_hdr: Some(hdr),
+            eh_frame_svma: Some(frame_at as u64..(frame_at + frame.len()) as u64),
+            eh_frame: Some(frame),
+            ..ExplicitModuleSectionInfo::default()
+        },
+    ))
+}
+
+/// The address up to which the stack that `sp` is on may be read.
+fn readable_end(sp: usize) -> usize {
+    let main = MAIN_TOP.load(Ordering::Relaxed);
+    if sp < main && main - sp < MAIN_REACH {
+        return main;
+    }
+    let thread = sys::thread_pointer();
+    if sp < thread && thread - sp < THREAD_REACH {
+        return thread;
+    }
+    // A stack that is not the thread's own: the page that is in use is certain.
+    (sp | 4095) + 1
+}
+
+/// The return addresses of the calling hook's caller and of its callers, innermost first, at most `most`.
+#[inline(always)]
+pub fn capture(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize) -> &[u64] {
+    if most == 0 {
+        return &[];
+    }
+    let (pc, sp, fp): (usize, usize, usize);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: copies three registers.
+    unsafe {
+        core::arch::asm!("lea {}, [rip]", "mov {}, rsp", "mov {}, rbp", out(reg) pc, out(reg) sp, out(reg) fp,
+                         options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: copies three registers.
+    unsafe {
+        core::arch::asm!("adr {}, .", "mov {}, sp", "mov {}, x29", out(reg) pc, out(reg) sp, out(reg) fp,
+                         options(nomem, nostack, preserves_flags));
+    }
+    let count = walk(room, most, pc, sp, fp).unwrap_or(0);
+    // SAFETY: `walk` wrote the first `count` elements.
+    unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), count.min(MAX_FRAMES)) }
+}
+
+fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: usize, fp: usize) -> Option<usize> {
+    let stacks = STACKS.get()?;
+    let home = sys::thread_pointer() >> 12;
+    let slot = (0..CACHES)
+        .filter_map(|step| stacks.slots.get((home + step) % CACHES))
+        .find(|slot| slot.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok())?;
+    // SAFETY: `busy` was ours to set, so the cache is ours until it is cleared.
+    let cache = unsafe { &mut *slot.cache.get() };
+    let end = readable_end(sp);
+    let mut read = |address: u64| {
+        let at = address as usize;
+        if at < sp || at & 7 != 0 || at > end - 8 {
+            return Err(());
+        }
+        // SAFETY: between the stack pointer and the end of the mapped stack.
+        Ok(unsafe { core::ptr::read_volatile(at as *const u64) })
+    };
+    #[cfg(target_arch = "x86_64")]
+    let registers = Registers::new(pc as u64, sp as u64, fp as u64);
+    #[cfg(target_arch = "aarch64")]
+    let registers = Registers::new(pc as u64, sp as u64, fp as u64);
+    let mut frames = stacks.unwinder.iter_frames(pc as u64, registers, cache, &mut read);
+    let mut count = 0;
+    while let Ok(Some(frame)) = frames.next() {
+        let address = frame.address();
+        let at = address as usize;
+        if (stacks.own.0..stacks.own.1).contains(&at) {
+            continue;
+        }
+        let Some(place) = room.get_mut(count) else { break };
+        place.write(address);
+        count += 1;
+        if count >= most {
+            break;
+        }
+        // What is not in a file loaded at start has no tables here: a guess could lead anywhere.
+        let known = stacks.code.partition_point(|&(start, _)| start <= at).checked_sub(1).and_then(|at| stacks.code.get(at));
+        if known.is_none_or(|&(_, end)| at >= end) {
+            break;
+        }
+    }
+    slot.busy.store(false, Ordering::Release);
+    Some(count)
+}

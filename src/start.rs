@@ -1,0 +1,215 @@
+//! The start: before the program's own code where the loader runs our constructor, else at the first hook.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_int};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use shmaudit_core::options::{Letters, Options, Target, expand};
+use shmaudit_core::procfs;
+
+use crate::audit::{self, Audit};
+use crate::log::{self, Log};
+use crate::recorder::Recorder;
+use crate::{elf, end, errno, fds, next, process, stack, sys};
+
+/// What the loader gives a constructor (glibc; musl gives nothing).
+#[derive(Clone, Copy)]
+pub struct Given {
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = constructor;
+
+extern "C" fn constructor(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
+    // musl passes nothing, and the registers hold anything. The real thing proves itself: envp follows argv's NULL.
+    let real = (1..1 << 20).contains(&argc)
+        && !argv.is_null()
+        && argv as usize % 8 == 0
+        && envp as usize == argv as usize + (argc as usize + 1) * 8;
+    let kept = errno::Kept::new();
+    audit::begin(if real { Some(Given { argv, envp }) } else { None });
+    drop(kept);
+}
+
+/// Functions and variables of the C library that are not intercepted.
+struct Libc {
+    environ: usize,
+    getauxval: usize,
+    on_exit: usize,
+    at_quick_exit: usize,
+}
+
+impl Libc {
+    fn find() -> Libc {
+        let names = [c"environ", c"getauxval", c"on_exit", c"__cxa_at_quick_exit"];
+        let mut found = [0usize; 4];
+        elf::definitions(&names, |index, address| {
+            if let Some(place) = found.get_mut(index) {
+                *place = address;
+            }
+        });
+        let [environ, getauxval, on_exit, at_quick_exit] = found;
+        Libc { environ, getauxval, on_exit, at_quick_exit }
+    }
+
+    fn is_secure(&self) -> bool {
+        if self.getauxval == 0 {
+            return false;
+        }
+        // SAFETY: getauxval(3)'s prototype.
+        let getauxval: extern "C" fn(usize) -> usize = unsafe { core::mem::transmute(self.getauxval) };
+        getauxval(libc::AT_SECURE as usize) != 0
+    }
+
+    fn environment(&self) -> *const *const c_char {
+        if self.environ == 0 {
+            return core::ptr::null();
+        }
+        // SAFETY: `char **environ`.
+        unsafe { *(self.environ as *const *const *const c_char) }
+    }
+}
+
+/// The value of an environment variable.
+fn variable(envp: *const *const c_char, name: &[u8]) -> Vec<u8> {
+    let mut at = envp;
+    while !at.is_null() {
+        // SAFETY: the environment is an array of strings ended by NULL.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: as above.
+        let entry = unsafe { CStr::from_ptr(entry) }.to_bytes();
+        if let Some(value) = entry.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+            return value.to_vec();
+        }
+        // SAFETY: not the last entry.
+        at = unsafe { at.add(1) };
+    }
+    Vec::new()
+}
+
+/// A whole small file, at most `most` bytes; empty where it cannot be read.
+pub fn read_file(path: sys::CStr, most: usize) -> Vec<u8> {
+    let Ok(fd) = sys::open(path, libc::O_RDONLY, 0) else { return Vec::new() };
+    read_all(&fd, most)
+}
+
+/// All that `fd` gives, at most `most` bytes.
+pub fn read_all(fd: &sys::Fd, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let had = bytes.len();
+        if had >= most {
+            return bytes;
+        }
+        bytes.resize((had + (had / 2).max(4096)).min(most), 0);
+        let got = bytes.get_mut(had..).map_or(0, |room| sys::read(fd.0, room).unwrap_or(0));
+        bytes.truncate(had + got);
+        if got == 0 {
+            return bytes;
+        }
+    }
+}
+
+/// The path of the program's executable.
+fn executable() -> Vec<u8> {
+    let mut room = [0u8; 4096];
+    // SAFETY: the kernel fills at most as many bytes as we say.
+    let length = unsafe {
+        sys::call(
+            libc::SYS_readlinkat,
+            libc::AT_FDCWD as usize,
+            c"/proc/self/exe".as_ptr() as usize,
+            room.as_mut_ptr() as usize,
+            room.len(),
+            0,
+            0,
+        )
+    };
+    room.get(..length.max(0) as usize).unwrap_or(&[]).to_vec()
+}
+
+/// Makes the audit. `None`: it cannot work here; one line said so, and the program runs on.
+pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
+    next::resolve();
+    let libc = Libc::find();
+    let envp = given.map_or_else(|| libc.environment(), |given| given.envp);
+    let (options, warnings) = Options::parse(&variable(envp, b"SHMAUDIT_OPTIONS"), libc.is_secure());
+    for warning in &warnings {
+        log::say(&[warning]);
+    }
+    let recorder = match Recorder::anonymous(options.stacks) {
+        Ok(recorder) => recorder,
+        Err(errno) => {
+            let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
+            log::say(&["no memory for the recorder (", name, "): this program is not audited"]);
+            return None;
+        }
+    };
+    if let Ok(stat) = sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0) {
+        fds::set_shm_dev(stat.st_dev);
+        recorder.set(shmaudit_core::layout::header::SHM_DEV, stat.st_dev);
+    }
+    let exe = executable();
+    let stat = read_file(c"/proc/self/stat", 4096);
+    let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
+    process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime);
+    if options.stacks > 0 {
+        let top = given.map_or(envp as usize, |given| given.argv as usize);
+        stack::start(top);
+    }
+    let log = open_log(&options, &exe);
+    if options.help {
+        help(&options);
+    }
+    end::register(libc.on_exit, libc.at_quick_exit);
+    Some(Box::new(Audit { recorder, options, log }))
+}
+
+fn help(options: &Options) {
+    if let Ok(stat) = sys::fstat(2) {
+        let clear = core::sync::atomic::AtomicBool::new(false);
+        log::put(2, stat.st_mode & libc::S_IFMT, &clear, options.help().as_bytes());
+    }
+}
+
+fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
+    match &options.log {
+        Target::Off => None,
+        Target::Stderr => Log::stderr(),
+        Target::Path(path) => {
+            let path = expand_path(path, exe);
+            match Log::file(&path) {
+                Ok(log) => Some(log),
+                Err(errno) => {
+                    let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
+                    log::say(&["log ", &path, ": ", name, ": no log"]);
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// Puts in what the `%` letters of a path stand for.
+pub fn expand_path(path: &str, exe: &[u8]) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let base = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
+    let program = String::from_utf8_lossy(base).to_string();
+    let host = String::from_utf8_lossy(&read_file(c"/proc/sys/kernel/hostname", 256)).trim().to_string();
+    let letters = Letters {
+        pid: sys::getpid() as u32,
+        program: &program,
+        unix: sys::realtime() / 1_000_000_000,
+        host: &host,
+        counter: COUNTER.fetch_add(1, Ordering::Relaxed),
+    };
+    expand(path, &letters)
+}

@@ -1,0 +1,209 @@
+//! The few system calls the library makes for itself, without the C library and so without errno, locks or cancellation.
+//!
+//! Results are the kernel's: negative is `-errno`.
+
+use core::arch::asm;
+
+/// System call `number` with six arguments.
+///
+/// # Safety
+/// What the call does with its arguments must be sound: pointers valid for what the kernel reads and writes.
+#[inline(always)]
+pub unsafe fn call(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+    let result: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the kernel's calling convention; it keeps every register but rax, rcx and r11. The caller vouches for the
+    // arguments.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c,
+             in("r10") d, in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above; the kernel keeps every register but x0.
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a as isize => result, in("x1") b, in("x2") c, in("x3") d,
+             in("x4") e, in("x5") f, options(nostack));
+    }
+    result
+}
+
+/// A NUL-terminated path for the calls below.
+pub type CStr<'a> = &'a core::ffi::CStr;
+
+/// An open descriptor of the library's own, closed when dropped.
+pub struct Fd(pub i32);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: closes a descriptor that only we know; touches no memory.
+        unsafe { call(libc::SYS_close, self.0 as usize, 0, 0, 0, 0, 0) };
+    }
+}
+
+/// Opens `path` with `flags` and `O_CLOEXEC`.
+pub fn open(path: CStr, flags: i32, mode: u32) -> Result<Fd, i32> {
+    open_at(libc::AT_FDCWD, path, flags, mode)
+}
+
+/// Opens `path` under `dir`.
+pub fn open_at(dir: i32, path: CStr, flags: i32, mode: u32) -> Result<Fd, i32> {
+    // SAFETY: the path ends in NUL and lives through the call.
+    let fd = unsafe {
+        call(libc::SYS_openat, dir as usize, path.as_ptr() as usize, (flags | libc::O_CLOEXEC) as usize, mode as usize, 0, 0)
+    };
+    if fd < 0 { Err(-fd as i32) } else { Ok(Fd(fd as i32)) }
+}
+
+/// Reads into `buffer`; the number of bytes, or the errno.
+pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, i32> {
+    loop {
+        // SAFETY: the buffer is ours and as long as we say.
+        let got = unsafe { call(libc::SYS_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0) };
+        if got != -(libc::EINTR as isize) {
+            return if got < 0 { Err(-got as i32) } else { Ok(got as usize) };
+        }
+    }
+}
+
+/// Writes once; the number of bytes, or the errno.
+pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
+    // SAFETY: the kernel only reads the bytes.
+    let put = unsafe { call(libc::SYS_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0) };
+    if put < 0 { Err(-put as i32) } else { Ok(put as usize) }
+}
+
+/// Maps `length` bytes of zeros.
+pub fn map_anonymous(length: usize, flags: i32) -> Result<*mut u8, i32> {
+    // SAFETY: a new mapping where the kernel chooses, overlapping nothing.
+    let at = unsafe {
+        call(
+            libc::SYS_mmap,
+            0,
+            length,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (flags | libc::MAP_ANONYMOUS) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    if (-4095..0).contains(&at) { Err(-at as i32) } else { Ok(at as *mut u8) }
+}
+
+/// Maps a file read-only; `None` where it cannot be mapped.
+pub fn map_file(fd: i32, length: usize) -> Option<&'static [u8]> {
+    // SAFETY: a new private read-only mapping.
+    let at = unsafe {
+        call(libc::SYS_mmap, 0, length, libc::PROT_READ as usize, libc::MAP_PRIVATE as usize, fd as usize, 0)
+    };
+    if (-4095..=0).contains(&at) {
+        return None;
+    }
+    // SAFETY: the kernel just mapped this many bytes; they stay mapped until the process that mapped them ends. A file
+    // that is cut short under us faults, which is why symbol files are only read in the contained child.
+    Some(unsafe { core::slice::from_raw_parts(at as *const u8, length) })
+}
+
+/// Takes a mapping of ours away.
+///
+/// # Safety
+/// Nothing refers to it any more.
+pub unsafe fn unmap(at: *mut u8, length: usize) {
+    // SAFETY: the caller vouches.
+    unsafe { call(libc::SYS_munmap, at as usize, length, 0, 0, 0, 0) };
+}
+
+/// `fstat` of a descriptor of our own, by the kernel's own call.
+pub fn fstat(fd: i32) -> Result<libc::stat, i32> {
+    stat_at(fd, c"", libc::AT_EMPTY_PATH)
+}
+
+/// `newfstatat`.
+pub fn stat_at(dir: i32, path: CStr, flags: i32) -> Result<libc::stat, i32> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel reads the path up to its NUL and fills one struct stat.
+    let result = unsafe {
+        call(
+            libc::SYS_newfstatat,
+            dir as usize,
+            path.as_ptr() as usize,
+            stat.as_mut_ptr() as usize,
+            flags as usize,
+            0,
+            0,
+        )
+    };
+    // SAFETY: zeroed is a valid struct stat, and the kernel filled it.
+    if result < 0 { Err(-result as i32) } else { Ok(unsafe { stat.assume_init() }) }
+}
+
+/// Our process id.
+pub fn getpid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { call(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as i32 }
+}
+
+/// Our parent's process id.
+pub fn getppid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { call(libc::SYS_getppid, 0, 0, 0, 0, 0, 0) as i32 }
+}
+
+/// Our thread id.
+pub fn gettid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { call(libc::SYS_gettid, 0, 0, 0, 0, 0, 0) as i32 }
+}
+
+/// Ends this process without any handler.
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { call(libc::SYS_exit_group, status as usize, 0, 0, 0, 0, 0) };
+    }
+}
+
+/// Whether the process exists, as far as signals can tell.
+pub fn exists(pid: u32) -> bool {
+    // SAFETY: signal 0 is a question only.
+    unsafe { call(libc::SYS_kill, pid as usize, 0, 0, 0, 0, 0) != -(libc::ESRCH as isize) }
+}
+
+/// `CLOCK_REALTIME` in nanoseconds, by the system call (the libraries' faster way may be faked by others on purpose).
+pub fn realtime() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills one timespec.
+    unsafe { call(libc::SYS_clock_gettime, libc::CLOCK_REALTIME as usize, &raw mut time as usize, 0, 0, 0, 0) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// The calling thread's pointer: the address that identifies it as long as it lives.
+#[inline(always)]
+pub fn thread_pointer() -> usize {
+    let at: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the ABI's thread control block begins with its own address, in every C library.
+    unsafe {
+        asm!("mov {}, fs:0", out(reg) at, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) at, options(nomem, nostack, preserves_flags));
+    }
+    at
+}
+
+/// The processor's tick counter.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: only used after the start found it to be allowed and constant.
+    return unsafe { core::arch::x86_64::_rdtsc() };
+    #[cfg(target_arch = "aarch64")]
+    {
+        let value: u64;
+        // SAFETY: reads a counter that user space may read.
+        unsafe { asm!("mrs {}, cntvct_el0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+}
