@@ -21,6 +21,7 @@ mod heap;
 mod hooks;
 mod interface;
 mod log;
+mod modules;
 mod next;
 mod pages;
 mod process;

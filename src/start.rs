@@ -12,7 +12,7 @@ use shmaudit_core::procfs;
 use crate::audit::{self, Audit};
 use crate::log::{self, Log};
 use crate::recorder::Recorder;
-use crate::{elf, end, errno, fds, next, process, stack, sys};
+use crate::{elf, end, errno, fds, modules, next, process, stack, sys};
 
 /// What the loader gives a constructor (glibc; musl gives nothing).
 #[derive(Clone, Copy)]
@@ -161,6 +161,7 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     let stat = read_file(c"/proc/self/stat", 4096);
     let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
     process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime);
+    modules::record(&recorder, process::me(&recorder).slot, &exe);
     if options.stacks > 0 {
         let top = given.map_or(envp as usize, |given| given.argv as usize);
         stack::start(top);

@@ -18,6 +18,8 @@ pub struct Piece<T> {
     pub end: u64,
     /// Where the whole mapping begins, or would begin if no other piece of it had been cut off or left behind.
     pub base: u64,
+    /// Bytes from the base within which all pieces of the mapping lie.
+    pub extent: u64,
     /// What it is a piece of.
     pub of: T,
 }
@@ -62,11 +64,10 @@ impl<T: Clone> Ranges<T> {
         if start >= end {
             return taken;
         }
-        if let Some((&before, piece)) = self.pieces.range_mut(..start).next_back() {
+        if let Some((_, piece)) = self.pieces.range_mut(..start).next_back() {
             if piece.end > start {
-                let rest = Piece { end: piece.end, base: piece.base, of: piece.of.clone() };
+                let rest = piece.clone();
                 piece.end = start;
-                debug_assert!(before < start);
                 self.pieces.insert(start, rest);
             }
         }
@@ -86,7 +87,7 @@ impl<T: Clone> Ranges<T> {
     pub fn insert(&mut self, start: u64, end: u64, of: T) -> Vec<(u64, Piece<T>)> {
         let replaced = self.clear(start, end);
         if start < end {
-            self.pieces.insert(start, Piece { end, base: start, of });
+            self.pieces.insert(start, Piece { end, base: start, extent: end - start, of });
         }
         replaced
     }
@@ -97,11 +98,14 @@ impl<T: Clone> Ranges<T> {
         let old_end = end_of(old, old_size);
         let new_end = end_of(new, new_size);
         if old_size == 0 {
-            let Some((_, piece)) = self.at(old) else { return self.clear(new, new_end) };
-            let (of, offset) = (piece.of.clone(), old.wrapping_sub(piece.base));
-            let replaced = self.insert(new, new_end, of);
-            self.rebase(new, new.wrapping_sub(offset));
-            return replaced;
+            let copied = self.at(old).map(|(_, piece)| piece.clone());
+            let gone = self.clear(new, new_end);
+            if let Some(piece) = copied.filter(|_| new < new_end) {
+                let base = piece.base.wrapping_add(new.wrapping_sub(old));
+                let extent = new_end.wrapping_sub(base).max(piece.extent);
+                self.pieces.insert(new, Piece { end: new_end, base, extent, of: piece.of });
+            }
+            return gone;
         }
         let moving = if keep { self.copies(old, old_end) } else { self.clear(old, old_end) };
         let mut gone = self.clear(new, new_end);
@@ -114,7 +118,7 @@ impl<T: Clone> Ranges<T> {
                 gone.push((start, piece));
                 continue;
             }
-            self.pieces.insert(from, Piece { end: to.min(new_end), base, of: piece.of });
+            self.pieces.insert(from, Piece { end: to.min(new_end), base, ..piece });
             last = Some(from);
         }
         // Only a single mapping can grow, so what grows is the last piece.
@@ -122,6 +126,7 @@ impl<T: Clone> Ranges<T> {
             if let Some(piece) = last.and_then(|at| self.pieces.get_mut(&at)) {
                 if piece.end == old_end.wrapping_add(shift) {
                     piece.end = new_end.max(piece.end);
+                    piece.extent = piece.extent.max(piece.end.wrapping_sub(piece.base));
                 }
             }
         }
@@ -131,44 +136,37 @@ impl<T: Clone> Ranges<T> {
     fn copies(&self, start: u64, end: u64) -> Vec<(u64, Piece<T>)> {
         let first = self.at(start).map_or(start, |(first, _)| first);
         let cut = |(&at, piece): (&u64, &Piece<T>)| {
-            (at.max(start), Piece { end: piece.end.min(end), base: piece.base, of: piece.of.clone() })
+            (at.max(start), Piece { end: piece.end.min(end), ..piece.clone() })
         };
         if start >= end { Vec::new() } else { self.pieces.range(first..end).map(cut).collect() }
     }
 
-    fn rebase(&mut self, at: u64, base: u64) {
-        if let Some(piece) = self.pieces.get_mut(&at) {
-            piece.base = base;
-        }
-    }
-
-    /// What shmdt(2) does: takes out the first piece whose mapping begins at `address`, and all others of `same`.
-    /// Pieces of other mappings between them stay.
-    pub fn detach(&mut self, address: u64, wanted: impl Fn(&T) -> bool, same: impl Fn(&T, &T) -> bool) -> Vec<(u64, Piece<T>)> {
+    /// What shmdt(2) does: takes out the first piece whose mapping begins at `address`, and all others of that mapping.
+    /// What lies between them stays.
+    pub fn detach(&mut self, address: u64, same: impl Fn(Option<&T>, &T) -> bool) -> Vec<(u64, Piece<T>)> {
         let mut taken: Vec<(u64, Piece<T>)> = Vec::new();
-        // Pieces of a mapping lie within its size from its base; nobody knows a foreign segment's size, so the walk ends
-        // after as many pieces of others as a mapping can be cut by.
-        let mut others = 0;
-        let mut from = address;
+        let (mut from, mut limit, mut others) = (address, u64::MAX, 0);
         while others < MOST_OTHERS {
-            let Some((&at, piece)) = self.pieces.range(from..).next() else { break };
-            let first = taken.first();
-            if piece.base == address && wanted(&piece.of) && first.is_none_or(|(_, first)| same(&first.of, &piece.of)) {
-                let end = piece.end;
+            let Some((&at, piece)) = self.pieces.range(from..limit).next() else { break };
+            from = piece.end;
+            if piece.base == address && same(taken.first().map(|(_, first)| &first.of), &piece.of) {
+                limit = address.saturating_add(piece.extent).max(from);
                 if let Some(piece) = self.pieces.remove(&at) {
                     taken.push((at, piece));
                 }
-                from = end;
-                continue;
+            } else {
+                others += 1;
             }
-            others += 1;
-            from = piece.end;
+            if from >= limit {
+                break;
+            }
         }
         taken
     }
 }
 
-const MOST_OTHERS: usize = 1024;
+/// Pieces of other mappings that are looked at in the holes of one: an end for a walk that finds nothing.
+const MOST_OTHERS: usize = 64;
 
 #[cfg(test)]
 #[path = "ranges_tests.rs"]

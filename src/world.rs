@@ -1,0 +1,105 @@
+//! The kernel's tables, read with raw system calls: what the core asks when it concludes.
+
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::vec::Vec;
+
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
+use shmaudit_core::procfs::{self, Segment};
+
+use crate::start::{read_all, read_file};
+use crate::sys;
+
+/// Most bytes of a table that are read: some hundred thousand lines.
+const TABLE_BYTES: usize = 64 << 20;
+
+/// The world as the process `pid` (the one that concludes) sees it.
+pub struct World {
+    /// The concluding process.
+    pub pid: u32,
+}
+
+impl World {
+    /// A path under this process's directory in /proc.
+    fn proc(&self, pid: u32, rest: &str) -> CString {
+        let path = if pid == self.pid { format!("/proc/self/{rest}") } else { format!("/proc/{pid}/{rest}") };
+        CString::new(path).unwrap_or_default()
+    }
+}
+
+fn facts(stat: &libc::stat) -> FileFacts {
+    FileFacts { dev: stat.st_dev, ino: stat.st_ino, size: stat.st_size as u64, mode: stat.st_mode, uid: stat.st_uid }
+}
+
+impl Kernel for World {
+    fn segments(&mut self) -> Option<Vec<Segment>> {
+        let table = sys::open(c"/proc/sysvipc/shm", libc::O_RDONLY, 0).ok()?;
+        let text = read_all(&table, TABLE_BYTES);
+        if text.is_empty() { None } else { Some(procfs::segments(&text).collect()) }
+    }
+
+    fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {
+        let mut path = SHM_MOUNT.to_vec();
+        path.extend_from_slice(name);
+        let Ok(path) = CString::new(path) else { return Lookup::Missing };
+        match sys::stat_at(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Lookup::Found(facts(&stat)),
+            Err(libc::ENOENT) => Lookup::Missing,
+            Err(_) => Lookup::Unreadable,
+        }
+    }
+
+    fn maps(&mut self, pid: u32) -> Option<Vec<u8>> {
+        let text = read_file(&self.proc(pid, "maps"), TABLE_BYTES);
+        if text.is_empty() { None } else { Some(text) }
+    }
+
+    fn fds(&mut self, pid: u32) -> Option<Vec<FdFacts>> {
+        let directory = sys::open(&self.proc(pid, "fd"), libc::O_RDONLY | libc::O_DIRECTORY, 0).ok()?;
+        let mut found = Vec::new();
+        let mut room = [0u8; 8192];
+        loop {
+            // SAFETY: the kernel fills at most as many bytes as we say.
+            let got = unsafe {
+                sys::call(libc::SYS_getdents64, directory.0 as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0)
+            };
+            if got <= 0 {
+                return Some(found);
+            }
+            let mut entries = room.get(..got as usize).unwrap_or(&[]);
+            // struct linux_dirent64: inode and offset of 8 bytes each, 2 bytes of length, 1 of type, the name.
+            while let Some(&[low, high]) = entries.get(16..18) {
+                let length = usize::from(u16::from_le_bytes([low, high]));
+                let name = entries.get(19..length).unwrap_or(&[]);
+                let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
+                if let Some(fd) = core::str::from_utf8(name).ok().and_then(|name| name.parse::<i32>().ok()) {
+                    if fd != directory.0 {
+                        found.extend(regular(&directory, fd));
+                    }
+                }
+                entries = entries.get(length.max(19)..).unwrap_or(&[]);
+            }
+        }
+    }
+
+    fn alive(&mut self, pid: u32, starttime: u64) -> bool {
+        let text = read_file(&self.proc(pid, "stat"), 4096);
+        match procfs::proc_stat(&text) {
+            Some(stat) => {
+                !matches!(stat.state, b'Z' | b'X') && (starttime == 0 || stat.starttime == 0 || stat.starttime == starttime)
+            }
+            // No /proc: a signal can at least ask.
+            None => sys::stat_at(libc::AT_FDCWD, c"/proc/self/stat", 0).is_err() && sys::exists(pid),
+        }
+    }
+}
+
+/// What the descriptor `fd` of the process whose `fd` directory this is refers to, if that is a regular file.
+fn regular(directory: &sys::Fd, fd: i32) -> Option<FdFacts> {
+    let name = CString::new(format!("{fd}")).ok()?;
+    let stat = sys::stat_at(directory.0, &name, 0).ok()?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return None;
+    }
+    Some(FdFacts { fd, dev: stat.st_dev, ino: stat.st_ino, size: stat.st_size as u64 })
+}
