@@ -8,7 +8,7 @@ fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     link_to_no_c_library(&out);
     header(&root);
-    for input in ["build.rs", "cbindgen.toml", "src/interface.rs", "src/hooks", "include/shmaudit.h"] {
+    for input in ["build.rs", "src/interface.rs", "src/hooks/six.rs", "include/shmaudit.h"] {
         println!("cargo:rerun-if-changed={input}");
     }
 }
@@ -38,28 +38,78 @@ fn link_to_no_c_library(out: &Path) {
 
 /// Writes `include/shmaudit.h` where it differs from what the source says. It is committed; CI compares.
 fn header(root: &Path) {
-    let config = match cbindgen::Config::from_file(root.join("cbindgen.toml")) {
-        Ok(config) => config,
-        Err(error) => panic!("cbindgen.toml: {error}"),
+    let (Some(six), Some(interface)) =
+        (declarations(root, "src/hooks/six.rs", None), declarations(root, "src/interface.rs", Some("SHMAUDIT_WEAK")))
+    else {
+        return;
     };
-    let bindings = cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(root.join("src/interface.rs"))
-        .with_src(root.join("src/hooks/six.rs"))
-        .generate();
-    let bindings = match bindings {
-        Ok(bindings) => bindings,
-        Err(error) => {
-            println!("cargo:warning=include/shmaudit.h was not made anew: {error}");
-            return;
-        }
-    };
-    let mut text = Vec::new();
-    bindings.write(&mut text);
+    let text = format!(
+        r#"/* shmaudit.h: the six functions of shared memory, and what a program can ask of its own audit.
+ * Made by cbindgen from the library's source: do not edit. */
+#ifndef SHMAUDIT_H
+#define SHMAUDIT_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+
+/* Weak: a program that uses these runs unchanged without the library. Test the function's address before the call. */
+#if defined(__GNUC__)
+#define SHMAUDIT_WEAK __attribute__((weak))
+#else
+#define SHMAUDIT_WEAK
+#endif
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+{interface}
+#ifdef __cplusplus
+}}
+#endif
+
+/* As the system's headers have them: a difference does not compile. (C++ has them from there, with its own exception
+ * specification.) */
+#ifndef __cplusplus
+
+{six}
+#endif
+
+#endif /* SHMAUDIT_H */
+"#
+    );
     let path = root.join("include/shmaudit.h");
-    if fs::read(&path).ok().as_deref() != Some(&text) {
+    if fs::read_to_string(&path).ok().as_deref() != Some(&text) {
         if let Err(error) = fs::write(&path, &text) {
             println!("cargo:warning={}: {error}", path.display());
         }
     }
+}
+
+/// The C declarations of one source file's exported functions.
+fn declarations(root: &Path, source: &str, prefix: Option<&str>) -> Option<String> {
+    let mut config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        documentation_style: cbindgen::DocumentationStyle::C,
+        no_includes: true,
+        usize_is_size_t: true,
+        ..cbindgen::Config::default()
+    };
+    config.function.prefix = prefix.map(str::to_string);
+    config.export.rename.insert("shmid_ds".to_string(), "struct shmid_ds".to_string());
+    let bindings = match cbindgen::Builder::new().with_config(config).with_src(root.join(source)).generate() {
+        Ok(bindings) => bindings,
+        Err(error) => {
+            println!("cargo:warning=include/shmaudit.h was not made anew: {source}: {error}");
+            return None;
+        }
+    };
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    // Rust's heading for what the caller must see to is no heading in C.
+    let text = String::from_utf8(text).ok()?.replace("\n # Safety\n", "\n The caller sees to it:\n").replace("\n\n\n", "\n\n");
+    Some(text.trim_start().to_string())
 }

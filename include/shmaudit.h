@@ -1,16 +1,15 @@
-/* shmaudit.h: the six functions of shared memory, and the questions a program can ask of its audit.
- * Made by cbindgen from the library's source; do not edit. */
-
+/* shmaudit.h: the six functions of shared memory, and what a program can ask of its own audit.
+ * Made by cbindgen from the library's source: do not edit. */
 #ifndef SHMAUDIT_H
 #define SHMAUDIT_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
-#include <sys/types.h>
 
-/* Weak: a program that uses these runs unchanged without the library; test the address before the call. */
+/* Weak: a program that uses these runs unchanged without the library. Test the function's address before the call. */
 #if defined(__GNUC__)
 #define SHMAUDIT_WEAK __attribute__((weak))
 #else
@@ -21,24 +20,32 @@
 extern "C" {
 #endif
 
-
 /*
  The library's version, such as "0.1.0". The string is static and never freed.
  */
-const char *shmaudit_version(void);
+SHMAUDIT_WEAK const char *shmaudit_version(void);
 
 /*
  Reports now, to where the report at exit goes. Returns the number of findings of severity error, or -1 where the audit
  does not work in this process. The report at exit still comes. Not for use in a signal handler.
  */
+SHMAUDIT_WEAK
 int shmaudit_leak_check(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* As the system's headers have them: a difference does not compile. (C++ has them from there, with its own exception
+ * specification.) */
+#ifndef __cplusplus
 
 /*
  Opens, or with `O_CREAT` makes, the POSIX shared-memory object `name`. See shm_open(3).
 
  Returns a descriptor that the caller owns, or -1 with errno.
 
- # Safety
+ The caller sees to it:
  `name` is a NUL-terminated string.
  */
 int shm_open(const char *name, int oflag, mode_t mode);
@@ -48,7 +55,7 @@ int shm_open(const char *name, int oflag, mode_t mode);
 
  Returns 0, or -1 with errno.
 
- # Safety
+ The caller sees to it:
  `name` is a NUL-terminated string.
  */
 int shm_unlink(const char *name);
@@ -67,7 +74,7 @@ int shmget(key_t key,
 
  Returns the address, or `(void *) -1` with errno.
 
- # Safety
+ The caller sees to it:
  With `SHM_REMAP`, what is mapped at `shmaddr` is replaced.
  */
 void *shmat(int shmid, const void *shmaddr, int shmflg);
@@ -77,7 +84,7 @@ void *shmat(int shmid, const void *shmaddr, int shmflg);
 
  Returns 0, or -1 with errno.
 
- # Safety
+ The caller sees to it:
  The memory is no longer used.
  */
 int shmdt(const void *shmaddr);
@@ -87,13 +94,11 @@ int shmdt(const void *shmaddr);
 
  Returns 0 or what `cmd` says, or -1 with errno.
 
- # Safety
+ The caller sees to it:
  `buf` is what `cmd` reads or fills.
  */
 int shmctl(int shmid, int cmd, struct shmid_ds *buf);
 
-#endif  /* SHMAUDIT_H */
-
-#ifdef __cplusplus
-}
 #endif
+
+#endif /* SHMAUDIT_H */

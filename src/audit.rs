@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use once_cell::race::OnceBox;
-use shmaudit_core::calls::Call;
+use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State};
@@ -258,7 +258,7 @@ impl Audit {
 
     #[inline(always)]
     fn log(&self, event: &Event, about: About) {
-        if self.logs(event.call) {
+        if self.logs(event.call) && (event.call.trace() != Trace::Process || self.recorder.is_concerned()) {
             if let Some(log) = &self.log {
                 let kept = errno::Kept::new();
                 log.call(self, event, about);

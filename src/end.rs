@@ -89,7 +89,7 @@ pub fn conclude(audit: &'static Audit, status: c_int) -> c_int {
 }
 
 fn wanted(audit: &Audit) -> bool {
-    (audit.options.report != Target::Off || audit.options.error_exitcode != 0) && audit.recorder.head() > 0
+    (audit.options.report != Target::Off || audit.options.error_exitcode != 0) && audit.recorder.is_concerned()
 }
 
 /// Reports now, on the program's request.

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use shmaudit_core::calls::Call;
+use shmaudit_core::calls::{CALLS, Call, Trace};
 use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
 use shmaudit_core::reader::Words;
 use shmaudit_core::record::{self, Event, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
@@ -114,6 +114,15 @@ impl Recorder {
                 failures.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether any call of the tree was about shared memory: who makes none hears nothing of the audit.
+    pub fn is_concerned(&self) -> bool {
+        let counters = self.region(Region::Counters);
+        CALLS.iter().filter(|call| call.trace() != Trace::Process).any(|call| {
+            let base = usize::from(call.number()) * layout::COUNTER_WORDS;
+            counters.get(base).is_some_and(|calls| calls.load(Ordering::Relaxed) != 0)
+        })
     }
 
     /// The position that the next record will have.

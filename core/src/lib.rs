@@ -8,6 +8,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod kernel;
+pub mod ledger;
 pub mod line;
 pub mod procfs;
 pub mod words;
@@ -16,3 +18,6 @@ pub mod layout;
 pub mod options;
 pub mod reader;
 pub mod record;
+
+#[cfg(test)]
+mod testing;
