@@ -97,7 +97,8 @@ pub fn report_now(audit: &'static Audit) -> c_int {
     contain::report(audit, false)
 }
 
-/// After a panic: the contained child ends; a hook has no panic, and if it had one there would be no way on.
+/// After a panic outside of a walk: in the contained child it ends the child. Elsewhere there is none: the objects of the
+/// hook path are checked for it.
 pub fn give_up() -> ! {
     sys::exit_group(contain::GAVE_UP)
 }

@@ -16,6 +16,7 @@ mod contain;
 mod elf;
 mod end;
 mod errno;
+mod escape;
 mod fds;
 mod heap;
 mod hooks;

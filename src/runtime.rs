@@ -1,8 +1,9 @@
 //! What the compiler wants where there is no std.
 
-/// A panic ends what is at work, and only that: concluding runs in a child of its own, and hooks do not panic.
+/// A panic ends what is at work, and only that: a walk up the stack in a hook, or the contained child that concludes.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
+    crate::stack::leave_walk();
     crate::end::give_up()
 }
 

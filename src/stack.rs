@@ -8,13 +8,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
 use once_cell::race::OnceBox;
 use shmaudit_core::record::MAX_FRAMES;
 
-use crate::{elf, sys};
+use crate::{elf, escape, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers, UnwinderX86_64 as Native};
@@ -25,8 +25,17 @@ use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers, U
 type Caches = Cache<MustNotAllocateDuringUnwind>;
 
 struct Slot {
-    busy: AtomicBool,
+    /// Thread pointer of who uses it, 0 for nobody.
+    owner: AtomicUsize,
+    /// Where a panic goes.
+    way_back: AtomicUsize,
     cache: UnsafeCell<Caches>,
+}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot { owner: AtomicUsize::new(0), way_back: AtomicUsize::new(0), cache: UnsafeCell::new(Caches::new_in()) }
+    }
 }
 
 struct Stacks {
@@ -37,7 +46,7 @@ struct Stacks {
     slots: Vec<Slot>,
 }
 
-// SAFETY: the unwinder is only read after it was made; a slot's cache is only used by who set `busy`.
+// SAFETY: the unwinder is only read after it was made; a slot's cache is only used by its owner.
 unsafe impl Sync for Stacks {}
 // SAFETY: as above; nothing in it belongs to a thread.
 unsafe impl Send for Stacks {}
@@ -59,7 +68,7 @@ pub fn start(top: usize) {
         unwinder: Native::new(),
         code: Vec::new(),
         own: (0, 0),
-        slots: (0..CACHES).map(|_| Slot { busy: AtomicBool::new(false), cache: UnsafeCell::new(Caches::new_in()) }).collect(),
+        slots: (0..CACHES).map(|_| Slot::new()).collect(),
     };
     let own = elf::own_address();
     elf::modules(|module| {
@@ -133,19 +142,50 @@ pub fn capture(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize) -> &[u64]
         core::arch::asm!("adr {}, .", "mov {}, sp", "mov {}, x29", out(reg) pc, out(reg) sp, out(reg) fp,
                          options(nomem, nostack, preserves_flags));
     }
-    let count = walk(room, most, pc, sp, fp).unwrap_or(0);
+    let count = walk(room, most, (pc, sp, fp)).unwrap_or(0);
     // SAFETY: `walk` wrote the first `count` elements.
     unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), count.min(MAX_FRAMES)) }
 }
 
-fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: usize, fp: usize) -> Option<usize> {
+/// What one walk works on: by pointer, so that nothing needs dropping when a panic ends it.
+struct Walk<'a> {
+    stacks: &'static Stacks,
+    slot: &'static Slot,
+    room: &'a mut [MaybeUninit<u64>; MAX_FRAMES],
+    most: usize,
+    start: (usize, usize, usize),
+}
+
+fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, start: (usize, usize, usize)) -> Option<usize> {
     let stacks = STACKS.get()?;
-    let home = sys::thread_pointer() >> 12;
+    let thread = sys::thread_pointer();
+    let home = thread >> 12;
     let slot = (0..CACHES)
         .filter_map(|step| stacks.slots.get((home + step) % CACHES))
-        .find(|slot| slot.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok())?;
-    // SAFETY: `busy` was ours to set, so the cache is ours until it is cleared.
-    let cache = unsafe { &mut *slot.cache.get() };
+        .find(|slot| slot.owner.compare_exchange(0, thread, Ordering::Acquire, Ordering::Relaxed).is_ok())?;
+    let mut walk = Walk { stacks, slot, room, most, start };
+    // SAFETY: both pointers outlive the call; nothing in a walk needs dropping.
+    let count = unsafe { escape::guarded(slot.way_back.as_ptr(), frames, (&raw mut walk).cast()) };
+    slot.owner.store(0, Ordering::Release);
+    if count == usize::MAX { None } else { Some(count) }
+}
+
+/// Called by the panic handler: goes back to the walk that this thread is in, if it is in one.
+pub fn leave_walk() {
+    let Some(stacks) = STACKS.get() else { return };
+    let thread = sys::thread_pointer();
+    if let Some(slot) = stacks.slots.iter().find(|slot| slot.owner.load(Ordering::Relaxed) == thread) {
+        // SAFETY: the owner is inside the guarded call that stored the way back.
+        unsafe { escape::escape(slot.way_back.load(Ordering::Relaxed)) }
+    }
+}
+
+unsafe extern "C" fn frames(walk: *mut core::ffi::c_void) -> usize {
+    // SAFETY: `walk` passes its own, exclusively.
+    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    // SAFETY: `owner` was ours to set, so the cache is ours until it is cleared.
+    let cache = unsafe { &mut *walk.slot.cache.get() };
+    let (pc, sp, fp) = walk.start;
     let end = readable_end(sp);
     let mut read = |address: u64| {
         let at = address as usize;
@@ -159,6 +199,7 @@ fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: u
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
     #[cfg(target_arch = "aarch64")]
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
+    let stacks = walk.stacks;
     let mut frames = stacks.unwinder.iter_frames(pc as u64, registers, cache, &mut read);
     let mut count = 0;
     while let Ok(Some(frame)) = frames.next() {
@@ -167,10 +208,10 @@ fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: u
         if (stacks.own.0..stacks.own.1).contains(&at) {
             continue;
         }
-        let Some(place) = room.get_mut(count) else { break };
+        let Some(place) = walk.room.get_mut(count) else { break };
         place.write(address);
         count += 1;
-        if count >= most {
+        if count >= walk.most {
             break;
         }
         // What is not in a file loaded at start has no tables here: a guess could lead anywhere.
@@ -179,6 +220,5 @@ fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: u
             break;
         }
     }
-    slot.busy.store(false, Ordering::Release);
-    Some(count)
+    count
 }

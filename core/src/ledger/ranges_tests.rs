@@ -150,7 +150,8 @@ fn remap_grows_moves_and_copies() {
     assert!(ranges.at(0x1000).is_none());
     assert!(ranges.remap(0x9000, 0, 0x20000, 0x1000, false).is_empty());
     assert_eq!(ranges.len(), 2);
-    assert_eq!(ranges.remap(0x9000, 0x3000, 0x9000, 0x1000, false).len(), 1, "what was cut off");
+    assert!(ranges.remap(0x9000, 0x3000, 0x9000, 0x1000, false).is_empty());
+    assert!(ranges.at(0xa000).is_none());
     assert_eq!(ranges.detach(0x9000, |_, _| true).len(), 1);
     assert_eq!(ranges.detach(0x20000, |_, _| true).len(), 1);
 }

@@ -231,7 +231,7 @@ fn the_registry_knows_what_the_ring_has_forgotten() {
     let mut image = Image::new();
     image.register(Event { order: 9, ticks: 5, ..created(b"/old", 7, 3) });
     image.register(Event { order: 11, ticks: 5, ..segment(3, 4096) });
-    image.add(Event { order: 21, args: &[3, 100], object: posix(7), ..event(Call::Ftruncate) });
+    image.add(Event { args: &[3, 100], object: posix(7), ..event(Call::Ftruncate) });
     let order = image.add(created(b"/new", 8, 4));
     image.register(Event { order, ..created(b"/new", 8, 4) });
     let ledger = replayed(&image);
