@@ -207,7 +207,7 @@ impl Audit {
     }
 
     #[inline(never)]
-    fn note(&self, seen: Seen, ret: i64, errno: i32, about: About) {
+    fn note(&'static self, seen: Seen, ret: i64, errno: i32, about: About) {
         self.recorder.count(seen.call, errno);
         self.with_event(seen, State::Done, ret, errno, about, |event| {
             self.recorder.append(event);
@@ -224,7 +224,7 @@ impl Audit {
     }
 
     #[inline(never)]
-    fn note_end(&self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About) {
+    fn note_end(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About) {
         self.recorder.count(seen.call, errno);
         let took = clock::now().wrapping_sub(seen.started);
         self.recorder.finish(ticket, took.min(u64::from(u32::MAX)) as u32, errno, ret);
@@ -257,7 +257,7 @@ impl Audit {
     }
 
     #[inline(always)]
-    fn log(&self, event: &Event, about: About) {
+    fn log(&'static self, event: &Event, about: About) {
         if self.logs(event.call) && (event.call.trace() != Trace::Process || self.recorder.is_concerned()) {
             if let Some(log) = &self.log {
                 let kept = errno::Kept::new();

@@ -1,18 +1,49 @@
-//! Ticks: the cheapest clock that orders and times calls without a system call.
+//! Time: ticks that order and time calls without a system call, and the wall clock by the kernel's vDSO.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use shmaudit_core::layout::{CLOCK_NS, CLOCK_TSC};
+use shmaudit_core::layout::{CLOCK_NS, CLOCK_TSC, header};
 
-use crate::sys;
+use crate::recorder::Recorder;
+use crate::{elf, sys};
 
 static COUNTER: AtomicBool = AtomicBool::new(false);
+static VDSO: AtomicUsize = AtomicUsize::new(0);
 
 /// Chooses the clock, before anything is recorded. Returns what the header calls it.
 pub fn start() -> u64 {
+    // The kernel's own function, not libc's: that may be another interposer's, and is a system call in old ones.
+    let name = if cfg!(target_arch = "x86_64") { c"__vdso_clock_gettime" } else { c"__kernel_clock_gettime" };
+    elf::definitions(&[name], |_, address| VDSO.store(address, Ordering::Relaxed));
     let constant = constant_counter();
     COUNTER.store(constant, Ordering::Relaxed);
     if constant { CLOCK_TSC } else { CLOCK_NS }
+}
+
+/// `CLOCK_REALTIME` in nanoseconds since 1970.
+pub fn realtime() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    match VDSO.load(Ordering::Relaxed) {
+        // SAFETY: the kernel fills one timespec.
+        0 => unsafe {
+            sys::call(libc::SYS_clock_gettime, libc::CLOCK_REALTIME as usize, &raw mut time as usize, 0, 0, 0, 0);
+        },
+        vdso => {
+            // SAFETY: the vDSO function's prototype, vdso(7).
+            let vdso: extern "C" fn(i32, *mut libc::timespec) -> i32 = unsafe { core::mem::transmute(vdso) };
+            vdso(libc::CLOCK_REALTIME, &raw mut time);
+        }
+    }
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// `ticks` as nanoseconds, by what the two clocks have said since the recorder was made.
+pub fn nanoseconds(recorder: &Recorder, ticks: u64) -> u64 {
+    let first = |word: usize| recorder.word(word).load(Ordering::Relaxed);
+    let ticks_passed = now().wrapping_sub(first(header::FIRST_TICKS));
+    let time_passed = realtime().saturating_sub(first(header::FIRST_UNIX));
+    let product = u128::from(ticks) * u128::from(time_passed);
+    product.checked_div(u128::from(ticks_passed)).map_or(0, |time| time as u64)
 }
 
 /// Whether the counter runs at one speed, and may be read: programs can forbid it (`prctl(PR_SET_TSC)`).
@@ -39,5 +70,5 @@ fn constant_counter() -> bool {
 /// The time in ticks.
 #[inline(always)]
 pub fn now() -> u64 {
-    if COUNTER.load(Ordering::Relaxed) { sys::ticks() } else { sys::realtime() }
+    if COUNTER.load(Ordering::Relaxed) { sys::ticks() } else { realtime() }
 }

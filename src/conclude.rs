@@ -1,2 +1,2 @@
 //! x
-pub fn conclude(_audit: &'static crate::audit::Audit, _last: bool) -> i32 { 0 }
+pub fn report(_audit: &'static crate::audit::Audit, _last: bool) -> i32 { 0 }

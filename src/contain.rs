@@ -1,9 +1,8 @@
-//! Concluding, contained: ledger, symbols and report run in a child that shares the memory, on a stack of its own, while
+//! Containment: ledger, symbols and report run in a child that shares the memory, on a stack of its own, while
 //! the program waits. A panic, a fault or an endless loop ends the child; the program goes on.
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::ffi::c_void;
 
-use crate::audit::Audit;
 use crate::sys;
 
 /// Status of a child that gave up.
@@ -12,17 +11,10 @@ const STACK_BYTES: usize = 4 << 20;
 /// Longer than any report takes.
 const LIMIT_SECONDS: i64 = 60;
 
-struct Task {
-    audit: &'static Audit,
-    last: bool,
-    errors: AtomicI32,
-}
-
-/// Concludes and reports; `last` is whether the process is ending. Returns the number of findings of severity error, -1
-/// where nothing could be concluded.
-pub fn report(audit: &'static Audit, last: bool) -> i32 {
-    let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE) else { return -1 };
-    let task = Task { audit, last, errors: AtomicI32::new(-1) };
+/// Runs `work(argument)` contained. `false`: it gave up, faulted or took too long; nothing it shared is to be trusted.
+pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
+    let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE) else { return false };
+    let task = Task { work, argument };
     let everything = u64::MAX;
     let mut before = 0u64;
     // SAFETY: signal sets of 8 bytes, all ours. No handler of the program may run on the child.
@@ -32,16 +24,12 @@ pub fn report(audit: &'static Audit, last: bool) -> i32 {
     }
     // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
     // lives here meanwhile.
-    let child = unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), run, (&raw const task).cast()) };
+    let child = unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) };
+    let mut status = -1i32;
     if child > 0 {
-        let mut status = 0i32;
         // SAFETY: fills one int. The child sends no signal, so only a wait for clones finds it.
         unsafe {
-            let clones = (libc::__WALL) as usize;
-            sys::call(libc::SYS_wait4, child as usize, &raw mut status as usize, clones, 0, 0, 0);
-        }
-        if status != 0 {
-            crate::log::say(&["the report could not be finished; the program is not concerned"]);
+            sys::call(libc::SYS_wait4, child as usize, &raw mut status as usize, libc::__WALL as usize, 0, 0, 0);
         }
     }
     // SAFETY: the program's own mask is put back; the stack is no longer used.
@@ -50,15 +38,19 @@ pub fn report(audit: &'static Audit, last: bool) -> i32 {
         sys::call(libc::SYS_rt_sigprocmask, how, &raw const before as usize, 0, 8, 0, 0);
         sys::unmap(stack, STACK_BYTES);
     }
-    task.errors.load(Ordering::Acquire)
+    status == 0
 }
 
-extern "C" fn run(task: *const core::ffi::c_void) -> ! {
-    // SAFETY: `report` passes its task and waits.
+struct Task {
+    work: fn(*mut c_void),
+    argument: *mut c_void,
+}
+
+extern "C" fn enter(task: *const c_void) -> ! {
+    // SAFETY: `run` passes its task and waits.
     let task = unsafe { &*task.cast::<Task>() };
     end_on_faults();
-    let errors = crate::conclude::conclude(task.audit, task.last);
-    task.errors.store(errors, Ordering::Release);
+    (task.work)(task.argument);
     sys::exit_group(0)
 }
 
@@ -96,7 +88,7 @@ fn end_on_faults() {
 ///
 /// # Safety
 /// `stack` is the upper end of a mapping that outlives the child, and `run` does not return.
-unsafe fn clone_and_wait(stack: *mut u8, run: extern "C" fn(*const core::ffi::c_void) -> !, argument: *const core::ffi::c_void) -> isize {
+unsafe fn clone_and_wait(stack: *mut u8, run: extern "C" fn(*const c_void) -> !, argument: *const c_void) -> isize {
     let flags = (libc::CLONE_VM | libc::CLONE_VFORK) as usize;
     let result: isize;
     #[cfg(target_arch = "x86_64")]

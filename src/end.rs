@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
-use crate::{contain, errno, process, sys};
+use crate::{conclude, contain, errno, process, sys};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
 static CONCLUDED: AtomicBool = AtomicBool::new(false);
@@ -40,7 +40,7 @@ static HANDLED: AtomicBool = AtomicBool::new(false);
 extern "C" fn after_exit(status: c_int, _: *mut c_void) {
     let Some(audit) = audit::ready() else { return };
     process::ending(&audit.recorder, status);
-    let wanted = conclude(audit, status);
+    let wanted = last_word(audit, status);
     if wanted != status {
         // A handler may call exit again: the remaining handlers run (there are none left but the flushing of stdio), and
         // the new status counts.
@@ -54,7 +54,7 @@ extern "C" fn after_exit(status: c_int, _: *mut c_void) {
 extern "C" fn after_quick_exit(_: *mut c_void) {
     let Some(audit) = audit::ready() else { return };
     let status = STATUS.load(Ordering::Relaxed);
-    let wanted = conclude(audit, status);
+    let wanted = last_word(audit, status);
     if wanted != status {
         sys::exit_group(wanted);
     }
@@ -72,16 +72,16 @@ extern "C" fn destructor() {
     let Some(audit) = audit::ready() else { return };
     let status = STATUS.load(Ordering::Relaxed);
     process::ending(&audit.recorder, status);
-    conclude(audit, status);
+    last_word(audit, status);
 }
 
 /// Speaks the verdict, once. Returns the status to end with.
-pub fn conclude(audit: &'static Audit, status: c_int) -> c_int {
+pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
     if CONCLUDED.swap(true, Ordering::AcqRel) {
         return status;
     }
     let kept = errno::Kept::new();
-    let errors = if wanted(audit) { contain::report(audit, true) } else { 0 };
+    let errors = if wanted(audit) { conclude::report(audit, true) } else { 0 };
     process::ended(&audit.recorder);
     drop(kept);
     let code = c_int::from(audit.options.error_exitcode);
@@ -94,7 +94,7 @@ fn wanted(audit: &Audit) -> bool {
 
 /// Reports now, on the program's request.
 pub fn report_now(audit: &'static Audit) -> c_int {
-    contain::report(audit, false)
+    conclude::report(audit, false)
 }
 
 /// After a panic outside of a walk: in the contained child it ends the child. Elsewhere there is none: the objects of the

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod audit;
+mod callers;
 mod clock;
 mod conclude;
 mod contain;
@@ -32,4 +33,5 @@ mod registry;
 mod runtime;
 mod stack;
 mod start;
+mod symbols;
 mod sys;

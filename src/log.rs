@@ -3,6 +3,7 @@
 //! Before each write the descriptor is compared with the file it was at start. A file of our own that the program closed
 //! is opened again by its path; standard error that is no longer what it was is left alone.
 
+use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
@@ -10,11 +11,12 @@ use alloc::ffi::CString;
 use alloc::string::String;
 
 use shmaudit_core::line::Line;
+use shmaudit_core::logline::{self, Extra};
 use shmaudit_core::options::Format;
 use shmaudit_core::record::{Event, Family};
 
 use crate::audit::{About, Audit};
-use crate::{fds, sys};
+use crate::{callers, clock, sys};
 
 /// Where lines go.
 pub struct Log {
@@ -30,7 +32,9 @@ pub struct Log {
 
 /// Our own descriptor stands above what programs count on, and below what makes the kernel's table large.
 const FIRST_FD: usize = 211;
-const LINE_BYTES: usize = 2048;
+const LINE_BYTES: usize = 4096;
+const PATH_BYTES: usize = 320;
+const CALLER_BYTES: usize = 200;
 /// How long a reader that does not read is waited for, once.
 const PATIENCE_MS: usize = 1000;
 
@@ -128,16 +132,109 @@ impl Log {
     }
 
     /// Logs one call.
-    pub fn call(&self, audit: &Audit, event: &Event, about: About) {
-        let mut room = [0u8; LINE_BYTES];
-        let mut line = Line::new(&mut room);
-        line.str("shmaudit: ");
-        line.str(event.call.name());
-        line.str(" = ");
-        line.int(event.ret);
-        line.byte(b'\n');
-        let _ = (audit, about, Format::Text, Family::None, fds::shm_dev());
+    pub fn call(&self, audit: &'static Audit, event: &Event, about: About) {
+        let Some(scratch) = Scratch::take() else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        // SAFETY: taken, so ours until it is given back.
+        let room = unsafe { &mut *scratch.0.room.get() };
+        let mut path = Line::new(&mut room.path);
+        object_path(&mut path, event, about);
+        let mut caller = Line::new(&mut room.caller);
+        let frame = event.frames.first().and_then(|&address| callers::frames(audit, address).first());
+        if let Some(frame) = frame {
+            callers::write(&mut caller, frame);
+        }
+        let extra = Extra {
+            unix_ns: clock::realtime(),
+            took_ns: clock::nanoseconds(&audit.recorder, u64::from(event.took)),
+            object_path: if path.is_empty() { None } else { Some(path.as_bytes()) },
+            caller: caller.as_bytes(),
+        };
+        let mut line = Line::new(&mut room.line);
+        match audit.options.log_format {
+            Format::Text => logline::text(&mut line, event, &extra),
+            Format::Json => logline::json(&mut line, event, &extra, &|address, each| resolved(audit, address, each)),
+        }
+        if audit.options.syscalls && audit.options.log_format == Format::Text {
+            logline::syscalls(&mut line, event);
+        }
         self.write(line.as_bytes());
+    }
+}
+
+/// Room for one line: a signal stack may be smaller than the line.
+struct Room {
+    line: [u8; LINE_BYTES],
+    path: [u8; PATH_BYTES],
+    caller: [u8; CALLER_BYTES],
+}
+
+struct Shelf {
+    taken: AtomicBool,
+    room: UnsafeCell<Room>,
+}
+
+// SAFETY: a room is only used by who took it.
+unsafe impl Sync for Shelf {}
+
+/// As many threads can be writing lines at once.
+static SHELVES: [Shelf; 64] = [const {
+    Shelf {
+        taken: AtomicBool::new(false),
+        room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES], caller: [0; CALLER_BYTES] }),
+    }
+}; 64];
+
+struct Scratch(&'static Shelf);
+
+impl Scratch {
+    fn take() -> Option<Scratch> {
+        let free = |shelf: &&Shelf| {
+            shelf.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
+        SHELVES.iter().find(free).map(Scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
+    }
+}
+
+/// Names for one address of a JSON line's stack.
+fn resolved(audit: &'static Audit, address: u64, each: &mut dyn FnMut(&logline::Frame)) {
+    let frames = callers::frames(audit, address);
+    if frames.is_empty() {
+        return logline::unresolved(address, each);
+    }
+    for frame in frames {
+        each(&logline::Frame {
+            function: frame.function.as_deref().map(str::as_bytes),
+            file: frame.file.as_deref().map(str::as_bytes),
+            line: frame.line,
+            module: frame.module.as_deref().map(str::as_bytes),
+            offset: frame.offset,
+            inlined: frame.inlined,
+        });
+    }
+}
+
+/// The path of the object that a call returned a descriptor of, as /proc/self/fd would show it.
+fn object_path(path: &mut Line, event: &Event, about: About) {
+    match event.object.family {
+        Family::Posix if !about.label.is_empty() => {
+            path.str("/dev/shm/");
+            path.bytes(about.label);
+        }
+        Family::Memfd if !event.data.is_empty() => {
+            path.str("/memfd:");
+            path.bytes(event.data);
+            path.str(" (deleted)");
+        }
+        _ => {}
     }
 }
 

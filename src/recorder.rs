@@ -71,7 +71,7 @@ impl Recorder {
         self.set(header::ENTRY_BYTES, sizes.entry_bytes as u64);
         self.set(header::CLOCK, clock::start());
         self.set(header::FIRST_TICKS, clock::now());
-        self.set(header::FIRST_UNIX, sys::realtime());
+        self.set(header::FIRST_UNIX, clock::realtime());
         self.read_clocks();
         self.set(header::STACKS, stacks as u64);
         self.set(header::VERSION, layout::VERSION);
@@ -82,7 +82,7 @@ impl Recorder {
     /// Notes what the two clocks say now.
     pub fn read_clocks(&self) {
         self.set(header::LAST_TICKS, clock::now());
-        self.set(header::LAST_UNIX, sys::realtime());
+        self.set(header::LAST_UNIX, clock::realtime());
     }
 
     /// A word of the header.

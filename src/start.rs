@@ -12,7 +12,7 @@ use shmaudit_core::procfs;
 use crate::audit::{self, Audit};
 use crate::log::{self, Log};
 use crate::recorder::Recorder;
-use crate::{elf, end, errno, fds, modules, next, process, stack, sys};
+use crate::{clock, elf, end, errno, fds, modules, next, process, stack, sys};
 
 /// What the loader gives a constructor (glibc; musl gives nothing).
 #[derive(Clone, Copy)]
@@ -208,7 +208,7 @@ pub fn expand_path(path: &str, exe: &[u8]) -> String {
     let letters = Letters {
         pid: sys::getpid() as u32,
         program: &program,
-        unix: sys::realtime() / 1_000_000_000,
+        unix: clock::realtime() / 1_000_000_000,
         host: &host,
         counter: COUNTER.fetch_add(1, Ordering::Relaxed),
     };

@@ -168,14 +168,6 @@ pub fn exists(pid: u32) -> bool {
     unsafe { call(libc::SYS_kill, pid as usize, 0, 0, 0, 0, 0) != -(libc::ESRCH as isize) }
 }
 
-/// `CLOCK_REALTIME` in nanoseconds, by the system call (the libraries' faster way may be faked by others on purpose).
-pub fn realtime() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel fills one timespec.
-    unsafe { call(libc::SYS_clock_gettime, libc::CLOCK_REALTIME as usize, &raw mut time as usize, 0, 0, 0, 0) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
-}
-
 /// The calling thread's pointer: the address that identifies it as long as it lives.
 #[inline(always)]
 pub fn thread_pointer() -> usize {

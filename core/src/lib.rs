@@ -8,9 +8,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod findings;
 pub mod kernel;
 pub mod ledger;
 pub mod line;
+pub mod symbols;
+pub mod logline;
 pub mod procfs;
 pub mod words;
 pub mod calls;
@@ -18,6 +21,8 @@ pub mod layout;
 pub mod options;
 pub mod reader;
 pub mod record;
+pub mod report;
+pub mod suppress;
 
 #[cfg(test)]
 mod testing;

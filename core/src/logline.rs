@@ -9,14 +9,13 @@ mod arguments;
 mod json;
 mod syscalls;
 
-pub use json::{Frame, json, unresolved};
+pub use json::{Frame, Resolve, json, unresolved};
 pub use syscalls::syscalls;
 
 use arguments::Style;
 
 use crate::calls::{Call, Ret};
 use crate::line::Line;
-use crate::procfs::fd_link;
 use crate::record::{Event, FLAG_CUT, MAX_DATA, State};
 use crate::words;
 
@@ -59,7 +58,7 @@ pub fn text(line: &mut Line, event: &Event, extra: &Extra) {
 }
 
 fn text_line(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
-    let style = Style { object_path: extra.object_path.map(|path| head(path, limit)), limit };
+    let style = Style { object_path: extra.object_path, limit };
     prefix(line, event);
     line.byte(b' ');
     words::clock_time(line, extra.unix_ns);
@@ -76,7 +75,11 @@ fn text_line(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
     }
     if !extra.caller.is_empty() {
         line.byte(b' ');
-        printable(line, head(extra.caller, limit));
+        let shown = head(extra.caller, limit);
+        printable(line, shown);
+        if shown.len() < extra.caller.len() {
+            line.str(ELLIPSIS);
+        }
     }
     line.byte(b'\n');
 }
@@ -185,11 +188,6 @@ fn cut_line(line: &mut Line, start: usize) {
     if !is_whole(line, start) {
         line.truncate(start);
     }
-}
-
-/// The text of a link in `/proc/self/fd`, shown behind a descriptor.
-fn descriptor(line: &mut Line, number: i32, link: &[u8]) {
-    words::fd_target(line, number, fd_link(link));
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
 use crate::audit::Seen;
 use crate::fds::{self, Known};
 use crate::registry::Found;
-use crate::{real, sys};
+use crate::{clock, real};
 
 /// The kernel's time stamps are those of its last tick: at most 10 ms (`HZ=100`) behind.
 const TICK_NS: u64 = 10_000_000;
@@ -32,7 +32,7 @@ pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
         return (object, made);
     }
     let changed = (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64);
-    let fresh = stat.st_size == 0 && changed.saturating_add(2 * TICK_NS) > sys::realtime();
+    let fresh = stat.st_size == 0 && changed.saturating_add(2 * TICK_NS) > clock::realtime();
     (object, if fresh { made } else { made & !(FLAG_CREATED | FLAG_MAYBE_CREATED) })
 }
 

@@ -256,7 +256,7 @@ pub unsafe extern "C" fn exit(status: c_int) -> ! {
 unsafe fn exit_now(call: Call, next: Option<unsafe extern "C" fn(c_int) -> !>, status: c_int) -> ! {
     leaving(call, status);
     let status = match audit::ready() {
-        Some(audit) if !process::is_vfork_child() => end::conclude(audit, status),
+        Some(audit) if !process::is_vfork_child() => end::last_word(audit, status),
         _ => status,
     };
     if let Some(next) = next {

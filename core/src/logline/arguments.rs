@@ -2,10 +2,11 @@
 
 use crate::calls::{Arg, Call};
 use crate::line::Line;
+use crate::procfs::fd_link;
 use crate::record::{Event, State};
 use crate::words::{self, ShmInfoLimits, ShmInfoUsage, ShmidDs};
 
-use super::{ELLIPSIS, Name, descriptor, head, name};
+use super::{ELLIPSIS, Name, head, name};
 
 /// How names and descriptors are shown.
 #[derive(Clone, Copy)]
@@ -119,7 +120,14 @@ pub(super) fn symbolic(line: &mut Line, event: &Event, argument: Argument) {
 /// A descriptor, with the object behind it where that is known.
 pub(super) fn fd(line: &mut Line, number: i32, style: Style) {
     match style.object_path {
-        Some(link) if number >= 0 => descriptor(line, number, link),
+        Some(link) if number >= 0 && link.len() <= style.limit => words::fd_target(line, number, fd_link(link)),
+        Some(link) if number >= 0 => {
+            line.int(i64::from(number));
+            line.byte(b'<');
+            words::escaped(line, head(link, style.limit));
+            line.str(ELLIPSIS);
+            line.byte(b'>');
+        }
         _ => line.int(i64::from(number)),
     }
 }

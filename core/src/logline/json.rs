@@ -1,14 +1,17 @@
 //! A call as one JSON object on a line.
 
-use crate::calls::{Arg, Call, Ret};
+mod values;
+
+use crate::calls::{Call, Ret};
 use crate::layout::bare_name;
 use crate::line::Line;
 use crate::procfs::{FdTarget, fd_link};
 use crate::record::{Event, FLAG_CUT, Family};
-use crate::words::{self, ShmidDs};
+use crate::words;
 
-use super::arguments::{self, Argument, ShmStruct};
-use super::{ELLIPSIS, Extra, SHORT, has_result, head, is_whole, name, ret_kind};
+use super::arguments::{self, ShmStruct};
+use super::{Extra, SHORT, has_result, is_whole, name, ret_kind};
+use values::{hex, inside, key, optional, string, sysv_key};
 
 /// One level of a call stack, as far as it is resolved.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +29,9 @@ pub struct Frame<'a> {
     /// Whether the function's code stands in its caller's, the next frame.
     pub inlined: bool,
 }
+
+/// Calls its second argument with each frame that an address stands for.
+pub type Resolve<'a> = dyn Fn(u64, &mut dyn FnMut(&Frame)) + 'a;
 
 /// Resolves nothing: `{"module":null,"offset":"0x…"}`.
 pub fn unresolved(address: u64, each: &mut dyn FnMut(&Frame)) {
@@ -61,7 +67,7 @@ const MOUNT: &[u8] = b"/dev/shm/";
 /// It is valid JSON whatever fits: outer frames are left out first, then long names are cut (`...` at their end), then
 /// arguments and object are left out; `"truncated":true` says so. Where nothing fits, nothing is written. What was in
 /// `line` before stays.
-pub fn json(line: &mut Line, event: &Event, extra: &Extra, resolve: &dyn Fn(u64, &mut dyn FnMut(&Frame))) {
+pub fn json(line: &mut Line, event: &Event, extra: &Extra, resolve: &Resolve) {
     let start = line.len();
     for (level, room) in ROOMS.into_iter().enumerate() {
         line.truncate(start);
@@ -97,7 +103,7 @@ fn call(line: &mut Line, event: &Event, extra: &Extra, room: Room) {
             }
             first = false;
             key(line, argument.name);
-            one(line, event, room.limit, argument);
+            values::argument(line, event, room.limit, argument);
         }
     }
     line.str("},\"ret\":");
@@ -120,7 +126,7 @@ fn call(line: &mut Line, event: &Event, extra: &Extra, room: Room) {
 }
 
 /// The stack's frames as far as they fit with the longest end; false where that is not all.
-fn frames(line: &mut Line, event: &Event, resolve: &dyn Fn(u64, &mut dyn FnMut(&Frame))) -> bool {
+fn frames(line: &mut Line, event: &Event, resolve: &Resolve) -> bool {
     let first = line.len();
     let mut all = true;
     for &address in event.frames {
@@ -169,107 +175,6 @@ fn one_frame(line: &mut Line, frame: &Frame) {
         line.str(if frame.inlined { ",\"inlined\":true" } else { ",\"inlined\":false" });
     }
     line.byte(b'}');
-}
-
-fn one(line: &mut Line, event: &Event, limit: usize, argument: Argument) {
-    match argument.kind {
-        Arg::Name | Arg::Name2 => match name(event, argument.kind == Arg::Name2) {
-            Some(name) => string(line, name.bytes, limit),
-            None => line.str("null"),
-        },
-        Arg::Ptr if argument.name == "offset" => line.int(argument.value as i64),
-        Arg::Ptr => pointer(line, argument.value),
-        Arg::ShmBuf => shm_buf(line, event, argument.value),
-        Arg::Stat => match arguments::stat(event) {
-            Some((mode, size)) => {
-                line.str("{\"st_mode\":\"");
-                words::file_mode(line, mode);
-                number(line, "\",\"st_size\":", size);
-                line.byte(b'}');
-            }
-            None => line.str("null"),
-        },
-        Arg::Size => line.dec(argument.value),
-        Arg::Offset => line.int(argument.value as i64),
-        Arg::Int if event.call == Call::Fcntl => line.int(argument.value as i64),
-        Arg::Int | Arg::Shmid | Arg::Status | Arg::Fd => line.int(i64::from(argument.int())),
-        Arg::DirFd if argument.int() != libc::AT_FDCWD => line.int(i64::from(argument.int())),
-        Arg::Key => sysv_key(line, argument.int()),
-        _ => {
-            line.byte(b'"');
-            arguments::symbolic(line, event, argument);
-            line.byte(b'"');
-        }
-    }
-}
-
-fn shm_buf(line: &mut Line, event: &Event, address: u64) {
-    match arguments::shm_struct(event) {
-        Some(ShmStruct::Stat(ds)) => {
-            line.str("{\"shm_perm\":{\"key\":");
-            sysv_key(line, ds.key);
-            line.byte(b',');
-            owner(line, &ds);
-            id(line, ",\"cuid\":", ds.cuid);
-            id(line, ",\"cgid\":", ds.cgid);
-            number(line, "},\"shm_segsz\":", ds.segsz);
-            line.str(",\"shm_atime\":");
-            line.int(ds.atime);
-            line.str(",\"shm_dtime\":");
-            line.int(ds.dtime);
-            line.str(",\"shm_ctime\":");
-            line.int(ds.ctime);
-            line.str(",\"shm_cpid\":");
-            line.int(i64::from(ds.cpid as i32));
-            line.str(",\"shm_lpid\":");
-            line.int(i64::from(ds.lpid as i32));
-            number(line, ",\"shm_nattch\":", ds.nattch);
-            line.byte(b'}');
-        }
-        Some(ShmStruct::Set(ds)) => {
-            line.str("{\"shm_perm\":{");
-            owner(line, &ds);
-            line.str("}}");
-        }
-        Some(ShmStruct::Limits(info)) => {
-            number(line, "{\"shmmax\":", info.shmmax);
-            number(line, ",\"shmmin\":", info.shmmin);
-            number(line, ",\"shmmni\":", info.shmmni);
-            number(line, ",\"shmseg\":", info.shmseg);
-            number(line, ",\"shmall\":", info.shmall);
-            line.byte(b'}');
-        }
-        Some(ShmStruct::Usage(info)) => {
-            line.str("{\"used_ids\":");
-            line.int(i64::from(info.used_ids));
-            number(line, ",\"shm_tot\":", info.shm_tot);
-            number(line, ",\"shm_rss\":", info.shm_rss);
-            number(line, ",\"shm_swp\":", info.shm_swp);
-            number(line, ",\"swap_attempts\":", info.swap_attempts);
-            number(line, ",\"swap_successes\":", info.swap_successes);
-            line.byte(b'}');
-        }
-        None => pointer(line, address),
-    }
-}
-
-fn owner(line: &mut Line, ds: &ShmidDs) {
-    id(line, "\"uid\":", ds.uid);
-    id(line, ",\"gid\":", ds.gid);
-    line.str(",\"mode\":\"");
-    words::mode(line, ds.mode);
-    line.byte(b'"');
-}
-
-/// A user or group; -1 leaves it.
-fn id(line: &mut Line, before: &str, id: u32) {
-    line.str(before);
-    line.int(i64::from(id as i32));
-}
-
-fn number(line: &mut Line, before: &str, value: u64) {
-    line.str(before);
-    line.dec(value);
 }
 
 fn result(line: &mut Line, event: &Event) {
@@ -365,93 +270,3 @@ fn object_name<'a>(event: &Event<'a>, extra: &Extra<'a>) -> Option<&'a [u8]> {
     }
 }
 
-fn key(line: &mut Line, name: &str) {
-    line.byte(b'"');
-    line.str(name);
-    line.str("\":");
-}
-
-fn hex(line: &mut Line, value: u64) {
-    line.byte(b'"');
-    line.hex(value);
-    line.byte(b'"');
-}
-
-/// An address; null is `NULL`.
-fn pointer(line: &mut Line, address: u64) {
-    if address == 0 { line.str("null") } else { hex(line, address) }
-}
-
-/// `"0x00000011"`, `"IPC_PRIVATE"`.
-fn sysv_key(line: &mut Line, key: i32) {
-    if key == libc::IPC_PRIVATE {
-        return line.str("\"IPC_PRIVATE\"");
-    }
-    line.str("\"0x");
-    line.digits(u64::from(key as u32), 16, 8);
-    line.byte(b'"');
-}
-
-fn optional(line: &mut Line, text: Option<&[u8]>) {
-    match text {
-        Some(text) => string(line, text, usize::MAX),
-        None => line.str("null"),
-    }
-}
-
-fn string(line: &mut Line, text: &[u8], limit: usize) {
-    line.byte(b'"');
-    inside(line, text, limit);
-    line.byte(b'"');
-}
-
-/// Text inside a JSON string: a byte that is not UTF-8 as `\xNN`, controls escaped, all else as it is.
-fn inside(line: &mut Line, text: &[u8], limit: usize) {
-    let shown = match text.get(limit) {
-        // Not in the middle of a character, which would look like bytes that are none.
-        Some(0x80..=0xbf) => head(text, start_of_character(text, limit)),
-        _ => head(text, limit),
-    };
-    for chunk in shown.utf8_chunks() {
-        let valid = chunk.valid();
-        for (at, char) in valid.char_indices() {
-            match char {
-                '"' | '\\' => {
-                    line.byte(b'\\');
-                    line.byte(char as u8);
-                }
-                '\n' => line.str("\\n"),
-                '\t' => line.str("\\t"),
-                '\r' => line.str("\\r"),
-                _ if acts(char) => {
-                    line.str("\\u");
-                    line.digits(u64::from(u32::from(char)), 16, 4);
-                }
-                _ => {
-                    let bytes = valid.as_bytes().get(at..).and_then(|rest| rest.get(..char.len_utf8()));
-                    line.bytes(bytes.unwrap_or(&[]));
-                }
-            }
-        }
-        for &byte in chunk.invalid() {
-            line.str("\\\\x");
-            line.digits(u64::from(byte), 16, 2);
-        }
-    }
-    if shown.len() < text.len() {
-        line.str(ELLIPSIS);
-    }
-}
-
-/// The start of the character that `at` lies in; `at` where nothing can be one.
-fn start_of_character(text: &[u8], at: usize) -> usize {
-    let starts = (1..4).filter_map(|back| at.checked_sub(back)).find(|&start| text.get(start).is_some_and(|&byte| byte >= 0xc0));
-    starts.unwrap_or(at)
-}
-
-/// Whether a terminal would act on the character instead of showing it: controls, line ends, changes of direction.
-fn acts(char: char) -> bool {
-    matches!(char,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}

@@ -1,0 +1,61 @@
+//! The end-to-end tests: C programs, built here, run plain and under the library, and what comes out compared.
+//!
+//! `cargo build --release` first (`make test` does). One trial a case, so `cargo test -p shmaudit-cli --test e2e -- leak`
+//! runs what has `leak` in its name. `SHMAUDIT_LIB` names another library to test. A trial whose tool is missing is
+//! ignored and says so; with `SHMAUDIT_REQUIRE_ALL=1` it fails.
+
+mod build;
+mod clean;
+mod compare;
+mod expect;
+mod log;
+mod place;
+mod report;
+mod run;
+mod scenario;
+mod shape;
+mod sys;
+mod trial;
+
+mod elf;
+mod endings;
+mod family;
+mod hardship;
+mod header;
+mod libcs;
+mod options;
+mod reports;
+mod scenarios;
+mod syscalls;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use crate::trial::Trials;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let temporary = match place::prepare() {
+        Ok(temporary) => temporary,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(101);
+        }
+    };
+    let mut trials = Trials::new();
+    scenarios::add(&mut trials);
+    elf::add(&mut trials);
+    libcs::add(&mut trials);
+    header::add(&mut trials);
+    syscalls::add(&mut trials);
+    options::add(&mut trials);
+    log::add(&mut trials);
+    reports::add(&mut trials);
+    endings::add(&mut trials);
+    hardship::add(&mut trials);
+    family::add(&mut trials);
+    let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
+    drop(temporary);
+    conclusion.exit_code()
+}

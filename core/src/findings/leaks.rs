@@ -1,0 +1,115 @@
+//! `posix-leak`, `sysv-leak`, `sysv-pending-destroy`: what stays behind.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Draft, Fate, Kind, Presence, Rule, World, say};
+use crate::kernel::SHM_MOUNT;
+use crate::ledger::{Moment, Object, ObjectIndex};
+use crate::record::Family;
+
+struct Leaks;
+
+pub(super) fn rule() -> Box<dyn Rule> {
+    Box::new(Leaks)
+}
+
+impl Rule for Leaks {
+    fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
+        let ledger = world.ledger;
+        for (index, object) in ledger.objects().filter(|(_, object)| object.outlives()) {
+            let fate = world.fate(index);
+            if fate.pending {
+                continue;
+            }
+            match (fate.presence, object.created) {
+                (Presence::There | Presence::Unknown, Some(created)) if fate.ours => {
+                    findings.push(leak(world, index, object, fate, created));
+                }
+                (Presence::Doomed, _) => findings.extend(kept(world, index, object, fate)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created: Moment) -> Draft {
+    let posix = object.id.family == Family::Posix;
+    let (kind, what, undone) = match posix {
+        true => (Kind::PosixLeak, "POSIX object ", "unlinked"),
+        false => (Kind::SysvLeak, "System V ", "removed"),
+    };
+    let attached = fate.attached.saturating_sub(world.my_attachments(object.id.shmid()));
+    let attached = match attached {
+        0 => String::new(),
+        others => format!(", and has {}", say::number(others, "attachment")),
+    };
+    let unconfirmed = match (fate.presence, posix) {
+        (Presence::Unknown, true) => " (not confirmed: /dev/shm could not be read)",
+        (Presence::Unknown, false) => " (not confirmed: /proc/sysvipc/shm could not be read)",
+        _ => "",
+    };
+    let message = format!(
+        "{what}{} of {}, made by {}, was never {undone}{attached}{unconfirmed}.",
+        say::label(object),
+        say::size(fate.size),
+        say::who(world.ledger, created),
+    );
+    let command = remover(object);
+    Draft {
+        hint: format!("{} To remove it now: {command}", kind.hint()),
+        command: Some(command),
+        object: Some(index),
+        bytes: fate.size,
+        event: Some(created),
+        ..Draft::new(kind, message)
+    }
+}
+
+/// The command that removes an object.
+fn remover(object: &Object) -> String {
+    match object.name.as_deref() {
+        Some(name) => format!("rm {}", say::shell_word(&[SHM_MOUNT, name].concat())),
+        None => format!("ipcrm -m {}", object.id.shmid()),
+    }
+}
+
+/// A segment that is marked for removal and still attached by somebody who stays.
+fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> Option<Draft> {
+    // While relatives live, their attachments are as a rule the purpose of the early removal.
+    if !world.is_settled() || object.removed.is_none() && !fate.ours {
+        return None;
+    }
+    let others = fate.attached.saturating_sub(world.my_attachments(object.id.shmid()));
+    if others == 0 {
+        return None;
+    }
+    let living = world.living().to_vec();
+    let mut candidates: Vec<u32> = living.iter().map(|&(_, pid)| pid).collect();
+    candidates.push(fate.lpid);
+    let holder = match world.who_attached(object.id.shmid(), &candidates) {
+        Some(pid) => match living.iter().find(|&&(_, known)| known == pid) {
+            Some(&(slot, pid)) => format!("{}, which still runs", say::process(world.ledger, slot, pid)),
+            None => format!("process {pid}, which is not audited"),
+        },
+        None if fate.lpid != 0 => format!("a process that could not be found (process {} attached or detached last)", fate.lpid),
+        None => "a process that could not be found".to_owned(),
+    };
+    let message = format!(
+        "System V {} of {} is marked for removal, but {} by {holder} {} it.",
+        say::label(object),
+        say::size(fate.size),
+        say::number(others, "attachment"),
+        if others == 1 { "keeps" } else { "keep" },
+    );
+    Some(Draft {
+        object: Some(index),
+        bytes: fate.size,
+        event: object.removed.or(object.created),
+        related: object.removed.and(object.created).map(|created| ("created", created)).into_iter().collect(),
+        ..Draft::new(Kind::SysvPendingDestroy, message)
+    })
+}

@@ -1,0 +1,117 @@
+//! How sentences name things. Everything said is printable ASCII: names are escaped as strace does it.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+
+use crate::ledger::{Ledger, Moment, Object};
+use crate::line::Line;
+use crate::record::Family;
+use crate::words;
+
+/// What `write` writes.
+pub(crate) fn written(room: usize, write: impl FnOnce(&mut Line)) -> String {
+    let mut buf = vec![0u8; room];
+    let mut line = Line::new(&mut buf);
+    write(&mut line);
+    String::from_utf8_lossy(line.as_bytes()).into_owned()
+}
+
+/// Bytes with everything outside printable ASCII escaped: `\n`, `\33`, `\377`.
+pub(crate) fn escaped(bytes: &[u8]) -> String {
+    let quoted = written(bytes.len().saturating_mul(4).saturating_add(2), |line| words::quoted(line, bytes));
+    let inner = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    inner.unwrap_or(&quoted).replace("\\\"", "\"")
+}
+
+/// `4096 bytes`
+pub(crate) fn size(bytes: u64) -> String {
+    written(64, |line| words::human_size(line, bytes))
+}
+
+/// `1 attachment`, `2 attachments`
+pub(crate) fn number(count: u64, of: &str) -> String {
+    if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
+}
+
+/// A segment's key as reports have it.
+pub(crate) fn key(key: i32) -> String {
+    if key == 0 { "IPC_PRIVATE".to_owned() } else { format!("0x{key:08x}") }
+}
+
+/// The part of a path after its last slash.
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+}
+
+/// An object: `/shmtest`, `segment 0x00000011 (shmid 3)`, `memfd x`.
+pub(crate) fn label(object: &Object) -> String {
+    let name = |or: &str| object.name.as_deref().map_or_else(|| or.to_owned(), escaped);
+    match object.id.family {
+        Family::Posix => match object.name.as_deref() {
+            Some(name) => format!("/{}", escaped(name)),
+            None => format!("the object of inode {}", object.id.ino),
+        },
+        Family::Memfd => format!("memfd {}", name("without a name")),
+        Family::Sysv => match object.key {
+            Some(0) => format!("private segment (shmid {})", object.id.shmid()),
+            Some(known) => format!("segment {} (shmid {})", key(known), object.id.shmid()),
+            None => format!("segment of shmid {}", object.id.shmid()),
+        },
+        Family::None => "an unknown object".to_owned(),
+    }
+}
+
+/// A process: `prog[123]`.
+pub(crate) fn process(ledger: &Ledger, slot: u16, pid: u32) -> String {
+    match ledger.process(slot, pid).map(|process| base_name(&process.exe)) {
+        Some(name) if !name.is_empty() => format!("{}[{pid}]", escaped(name)),
+        _ => format!("process {pid}"),
+    }
+}
+
+/// The process of a call.
+pub(crate) fn who(ledger: &Ledger, moment: Moment) -> String {
+    process(ledger, moment.process, moment.pid)
+}
+
+/// A word as a POSIX shell reads it back, without a raw control byte: `$'…'` where there is no other way.
+pub(crate) fn shell_word(bytes: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./-+@%:,=".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    if bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return format!("'{}'", String::from_utf8_lossy(bytes).replace('\'', "'\\''"));
+    }
+    let mut word = "$'".to_owned();
+    for &byte in bytes {
+        match byte {
+            b'\'' | b'\\' => {
+                word.push('\\');
+                word.push(char::from(byte));
+            }
+            b' '..=b'~' => word.push(char::from(byte)),
+            _ => word.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    word.push('\'');
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_harmless() {
+        assert_eq!(escaped(b"a\n\x1b[31m\xff\"x"), r#"a\n\33[31m\377"x"#);
+        assert_eq!(shell_word(b"/dev/shm/shm-test_1.x"), "/dev/shm/shm-test_1.x");
+        assert_eq!(shell_word(b"/dev/shm/a b'c"), r"'/dev/shm/a b'\''c'");
+        assert_eq!(shell_word(b"a\n\x1b1\xff'\\"), r"$'a\012\0331\377\'\\'");
+        assert_eq!(shell_word(b""), "''");
+        assert_eq!((number(1, "fd"), number(2, "fd")), ("1 fd".into(), "2 fds".into()));
+        assert_eq!((key(0x11), key(-1), key(0)), ("0x00000011".into(), "0xffffffff".into(), "IPC_PRIVATE".into()));
+    }
+}

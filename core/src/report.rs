@@ -1,0 +1,256 @@
+//! The report as a value: what `shmaudit-report/1` says, before it is text or JSON. [`conclude`] makes it.
+//!
+//! Stacks and names are shared, so that a hundred thousand leaks from one place cost one stack.
+
+mod clock;
+mod conclude;
+mod stack;
+mod value;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::findings::{Concluding, Severity};
+use crate::suppress::Suppressions;
+
+pub use clock::Clock;
+pub use conclude::conclude;
+pub use stack::{Frame, NoSymbols, Stack, Symbolize};
+pub use value::{Text, Time};
+
+/// Name and version of the report's form.
+pub const SCHEMA: &str = "shmaudit-report/1";
+
+/// What a report is to be about.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The audited process that concludes; `None` for the supervisor, and for the report after the fact.
+    pub concluding: Option<Concluding>,
+    /// The command that was run; where it is empty, the first process's arguments.
+    pub command: Vec<Vec<u8>>,
+    /// Findings that nobody wants.
+    pub suppressions: Suppressions,
+    /// Most objects that are listed; those that still exist come first. Text lists none.
+    pub objects: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { concluding: None, command: Vec::new(), suppressions: Suppressions::default(), objects: 4096 }
+    }
+}
+
+/// A call, with its stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When it came back.
+    pub time: Time,
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// C name.
+    pub call: &'static str,
+    /// Innermost frame first.
+    pub stack: Stack,
+}
+
+/// A process, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessRef {
+    /// Process id.
+    pub pid: u32,
+    /// Path of its program.
+    pub exe: Option<Text>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Its parent's.
+    pub ppid: u32,
+    /// Path of its program.
+    pub exe: Text,
+    /// Its arguments.
+    pub args: Vec<Text>,
+    /// When it was first seen.
+    pub started: Time,
+    /// When it told of its end.
+    pub ended: Option<Time>,
+    /// `exit`, `signal`, `exec`, `running` or `unknown`.
+    pub end: &'static str,
+    /// Exit status.
+    pub status: Option<i32>,
+    /// Whether its calls were seen.
+    pub audited: bool,
+    /// Why not.
+    pub why_not: Option<String>,
+}
+
+/// An object, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObjectRef {
+    /// `posix`, `sysv`, `memfd` or `file`.
+    pub family: &'static str,
+    /// Name, for POSIX objects with one slash before it.
+    pub name: Option<Text>,
+    /// Key of a segment.
+    pub key: Option<String>,
+    /// Identifier of a segment.
+    pub shmid: Option<i32>,
+    /// Device of a file.
+    pub dev: u64,
+    /// Inode of a file.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Permissions in octal.
+    pub mode: Option<String>,
+}
+
+/// An object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Object {
+    /// What it is.
+    #[serde(flatten)]
+    pub what: ObjectRef,
+    /// The audited call that made it.
+    pub created: Option<Event>,
+    /// The audited call that removed it.
+    pub removed: Option<Event>,
+    /// Whether it is there; `None` where the kernel could not be asked.
+    pub exists: Option<bool>,
+    /// Attachments of a segment.
+    pub attached: u64,
+    /// How often each call was about it.
+    pub calls: BTreeMap<&'static str, u64>,
+}
+
+/// A call that has to do with a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// What it did: `created`, `removed`, `attached`, `detached`, …
+    pub what: &'static str,
+    /// The call.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its kind's name.
+    pub kind: &'static str,
+    /// How bad it is.
+    #[serde(serialize_with = "value::severity")]
+    pub severity: Severity,
+    /// One sentence, in printable ASCII.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// A shell command that removes what stays behind.
+    pub command: Option<String>,
+    /// The object.
+    pub object: Option<ObjectRef>,
+    /// How often.
+    pub count: u64,
+    /// Bytes concerned.
+    pub bytes: u64,
+    /// The process whose call it is about.
+    pub process: Option<ProcessRef>,
+    /// That call.
+    pub event: Option<Event>,
+    /// Other calls that explain it.
+    pub related: Vec<Related>,
+}
+
+/// A suppression that was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Suppressed {
+    /// The rule as it was written.
+    pub rule: String,
+    /// How many findings it took away.
+    pub count: u64,
+}
+
+/// The numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Findings of severity error.
+    pub errors: u64,
+    /// Findings of severity warning.
+    pub warnings: u64,
+    /// Findings of severity note.
+    pub notes: u64,
+    /// Objects that stay behind.
+    pub leaked_objects: u64,
+    /// Their bytes.
+    pub leaked_bytes: u64,
+    /// How often each call was made.
+    pub calls: BTreeMap<&'static str, u64>,
+    /// How often each call failed, by errno.
+    pub failed_calls: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    /// Records that the report is made of.
+    pub events: u64,
+    /// Records that were lost.
+    pub events_lost: u64,
+    /// Processes that could not be audited.
+    pub unaudited_processes: u64,
+}
+
+/// The report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The command.
+    pub command: Vec<Text>,
+    /// When recording began.
+    pub started: Time,
+    /// When it ended, or the report was made.
+    pub ended: Time,
+    /// Whether this is the last word; otherwise the living speak it.
+    pub settled: bool,
+    /// Processes.
+    pub processes: Vec<Process>,
+    /// Objects.
+    pub objects: Vec<Object>,
+    /// Objects beyond [`Settings::objects`].
+    pub objects_not_listed: u64,
+    /// Findings, the worst first.
+    pub findings: Vec<Finding>,
+    /// Objects that a living process may still remove: no leaks yet.
+    pub pending: Vec<Object>,
+    /// The processes that they wait for.
+    pub waiting_for: Vec<ProcessRef>,
+    /// Suppressions that were used.
+    pub suppressed: Vec<Suppressed>,
+    /// The user's suppressions that were not.
+    pub unused_suppressions: Vec<String>,
+    /// What is wrong with the report itself.
+    pub warnings: Vec<String>,
+    /// The numbers.
+    pub summary: Summary,
+}
+
+impl Report {
+    /// How many calls of interest were made: forks and exits alone are none.
+    pub fn audited_calls(&self) -> u64 {
+        let all = crate::calls::CALLS.iter().filter(|call| call.trace() != crate::calls::Trace::Process);
+        all.filter_map(|call| self.summary.calls.get(call.name())).fold(0, |sum, &count| sum.saturating_add(count))
+    }
+
+    /// Whether there is nothing to tell anybody: no audited call, or a verdict that is others' to speak.
+    pub fn is_silent(&self) -> bool {
+        let nothing = self.findings.is_empty() && self.pending.is_empty();
+        nothing && (!self.settled || self.audited_calls() == 0 && self.suppressed.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests;

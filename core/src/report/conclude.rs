@@ -1,0 +1,293 @@
+//! From a recorder to a report: replay, ask the kernel, find, suppress, name.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::stack::Events;
+use super::{
+    Clock, Event, Finding, Object, ObjectRef, Process, ProcessRef, Related, Report, SCHEMA, Settings, Summary, Suppressed,
+    Symbolize, Text, Time,
+};
+use crate::calls::CALLS;
+use crate::findings::{self, Draft, Fate, Kind, Presence, Severity, World, say};
+use crate::kernel::Kernel;
+use crate::layout::process::{END_EXEC, END_EXIT};
+use crate::layout::{ERRNOS, header};
+use crate::ledger::{self, Ledger, ObjectIndex};
+use crate::reader::{ProcessRecord, Reader, Words};
+use crate::record::Family;
+use crate::suppress::Suppressions;
+use crate::words;
+
+/// The report on a recorder.
+pub fn conclude<W: Words + ?Sized>(
+    reader: &Reader<W>,
+    kernel: &mut dyn Kernel,
+    symbolize: &mut dyn Symbolize,
+    settings: &Settings,
+) -> Report {
+    let clock = Clock::of(reader);
+    let mut rules = findings::rules();
+    let ledger = Ledger::replay(reader, |ledger, event| {
+        for rule in &mut rules {
+            rule.before(ledger, event);
+        }
+    });
+    let began = reader.header(header::FIRST_UNIX) / 1_000_000_000;
+    let mut world = World::new(&ledger, kernel, settings.concluding, began);
+    let drafts = findings::find(&mut rules, &mut world);
+    drop(rules);
+
+    let mut maker = Maker { ledger: &ledger, events: Events::new(&ledger, clock, symbolize) };
+    let mut sieve = Sieve { suppressions: &settings.suppressions, used: BTreeMap::new() };
+    let mut summary = numbers(reader, &ledger);
+    let mut kept = Vec::new();
+    for draft in drafts {
+        let kind = draft.kind;
+        let finding = maker.finding(draft, &world);
+        if sieve.takes(kind, &finding) {
+            continue;
+        }
+        match finding.severity {
+            Severity::Error => summary.errors += 1,
+            Severity::Warning => summary.warnings += 1,
+            Severity::Note => summary.notes += 1,
+        }
+        if kind.is_leak() {
+            summary.leaked_objects += 1;
+            summary.leaked_bytes = summary.leaked_bytes.saturating_add(finding.bytes);
+        }
+        kept.push(finding);
+    }
+    let pending = maker.pending(&world);
+    let (objects, objects_not_listed) = maker.objects(&world, settings.objects);
+    Report {
+        schema: SCHEMA,
+        command: command(settings, &ledger),
+        started: Time(reader.header(header::FIRST_UNIX)),
+        ended: ended(reader, &ledger, clock),
+        settled: world.is_settled(),
+        processes: ledger.processes().iter().map(|process| maker.process(process, &world, clock)).collect(),
+        objects,
+        objects_not_listed,
+        findings: kept,
+        waiting_for: match pending.is_empty() {
+            true => Vec::new(),
+            false => world.living().iter().map(|&(slot, pid)| maker.process_ref(slot, pid)).collect(),
+        },
+        pending,
+        suppressed: sieve.suppressed(),
+        unused_suppressions: settings.suppressions.unused(|index| sieve.used.contains_key(&index)),
+        warnings: warnings(reader, &summary),
+        summary,
+    }
+}
+
+fn command(settings: &Settings, ledger: &Ledger) -> Vec<Text> {
+    let first = ledger.processes().iter().min_by_key(|process| process.started);
+    let mut words = settings.command.as_slice();
+    if words.is_empty() {
+        words = first.map_or(&[], |first| first.args.as_slice());
+    }
+    match first {
+        Some(first) if words.is_empty() && !first.exe.is_empty() => alloc::vec![Text::from(&first.exe[..])],
+        _ => words.iter().map(|word| Text::from(&word[..])).collect(),
+    }
+}
+
+fn ended<W: Words + ?Sized>(reader: &Reader<W>, ledger: &Ledger, clock: Clock) -> Time {
+    let ends = ledger.processes().iter().filter(|process| process.ended != 0).map(|process| clock.unix(process.ended));
+    Time(ends.fold(reader.header(header::LAST_UNIX), u64::max))
+}
+
+fn numbers<W: Words + ?Sized>(reader: &Reader<W>, ledger: &Ledger) -> Summary {
+    let mut summary = Summary { events: ledger.events(), ..Summary::default() };
+    for &call in CALLS {
+        let made = reader.calls(call);
+        if made > 0 {
+            summary.calls.insert(call.name(), made);
+        }
+        let failures = (1..ERRNOS).map(|errno| (errno, reader.failures(call, errno))).filter(|&(_, count)| count > 0);
+        let by_name: BTreeMap<String, u64> = failures.map(|(errno, count)| (errno_name(errno), count)).collect();
+        if !by_name.is_empty() {
+            summary.failed_calls.insert(call.name(), by_name);
+        }
+    }
+    summary.events_lost = ledger.lost();
+    if ledger.overwritten() {
+        // How many were overwritten, only the counters know.
+        summary.events_lost = summary.events_lost.max(reader.all_calls().saturating_sub(ledger.events())).max(1);
+    }
+    summary.unaudited_processes = reader.header(header::PROCESSES_LOST);
+    summary
+}
+
+fn errno_name(errno: usize) -> String {
+    let name = i32::try_from(errno).ok().and_then(words::errno_name);
+    name.map_or_else(|| errno.to_string(), ToString::to_string)
+}
+
+fn warnings<W: Words + ?Sized>(reader: &Reader<W>, summary: &Summary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if summary.events_lost > 0 {
+        warnings.push(format!(
+            "{} lost: what happened before or between is not known, but every object that still exists is.",
+            if summary.events_lost == 1 { "1 record was".into() } else { format!("{} records were", summary.events_lost) },
+        ));
+    }
+    let objects = reader.header(header::OBJECTS_LOST);
+    if objects > 0 {
+        warnings.push(format!("{} found no room in the registry and may be missing here.", say::number(objects, "object")));
+    }
+    warnings
+}
+
+/// Takes away what is suppressed.
+struct Sieve<'a> {
+    suppressions: &'a Suppressions,
+    used: BTreeMap<usize, u64>,
+}
+
+impl Sieve<'_> {
+    fn takes(&mut self, kind: Kind, finding: &Finding) -> bool {
+        let object = finding.object.as_ref();
+        let name = object.and_then(|object| object.name.as_ref()).map(Text::bytes);
+        let key = object.and_then(|object| object.key.as_deref()).map(str::as_bytes);
+        let frames = finding.event.iter().flat_map(|event| event.stack.frames());
+        let of_frames = frames.flat_map(|frame| [&frame.function, &frame.file, &frame.module]);
+        let texts = name.into_iter().chain(key).chain(of_frames.flatten().map(String::as_bytes));
+        let Some(rule) = self.suppressions.matching(kind, texts) else { return false };
+        *self.used.entry(rule).or_insert(0) += 1;
+        true
+    }
+
+    fn suppressed(&self) -> Vec<Suppressed> {
+        let used = self.used.iter();
+        used.map(|(&rule, &count)| Suppressed { rule: self.suppressions.text(rule).into(), count }).collect()
+    }
+}
+
+/// Makes the ledger's values into the report's.
+struct Maker<'a> {
+    ledger: &'a Ledger,
+    events: Events<'a>,
+}
+
+impl Maker<'_> {
+    fn finding(&mut self, draft: Draft, world: &World) -> Finding {
+        let object = draft.object.and_then(|index| Some((self.ledger.object(index)?, world.fate(index))));
+        Finding {
+            kind: draft.kind.name(),
+            severity: draft.severity,
+            message: draft.message,
+            hint: draft.hint,
+            command: draft.command,
+            object: object.map(|(object, fate)| object_ref(object, fate)),
+            count: draft.count,
+            bytes: draft.bytes,
+            process: draft.event.map(|event| self.process_ref(event.process, event.pid)),
+            event: draft.event.map(|event| self.events.event(event)),
+            related: draft
+                .related
+                .into_iter()
+                .map(|(what, moment)| Related { what, event: self.events.event(moment) })
+                .collect(),
+        }
+    }
+
+    fn process_ref(&self, slot: u16, pid: u32) -> ProcessRef {
+        let exe = self.ledger.process(slot, pid).filter(|process| !process.exe.is_empty());
+        ProcessRef { pid, exe: exe.map(|process| Text::from(&process.exe[..])) }
+    }
+
+    fn process(&self, process: &ProcessRecord, world: &World, clock: Clock) -> Process {
+        let end = match process.end {
+            END_EXIT => "exit",
+            END_EXEC => "exec",
+            _ if world.runs(process) => "running",
+            _ => "unknown",
+        };
+        Process {
+            pid: process.pid,
+            ppid: process.ppid,
+            exe: Text::from(&process.exe[..]),
+            args: process.args.iter().map(|arg| Text::from(&arg[..])).collect(),
+            started: Time(clock.unix(process.started)),
+            ended: if process.ended == 0 { None } else { Some(Time(clock.unix(process.ended))) },
+            end,
+            status: if process.end == END_EXIT { Some(process.status) } else { None },
+            audited: true,
+            why_not: None,
+        }
+    }
+
+    fn object(&mut self, object: &ledger::Object, fate: Fate) -> Object {
+        let certain = object.created.filter(|_| fate.ours || object.certain);
+        let gone = fate.presence == Presence::Gone;
+        let removed = object.removed.or(object.removing.filter(|_| gone));
+        let mut event = |moment: Option<ledger::Moment>| -> Option<Event> { Some(self.events.event(moment?)) };
+        Object {
+            what: object_ref(object, fate),
+            created: event(certain),
+            removed: event(removed),
+            exists: match fate.presence {
+                Presence::Gone => Some(false),
+                Presence::There | Presence::Doomed => Some(true),
+                Presence::Unknown => None,
+            },
+            attached: fate.attached,
+            calls: object.calls().iter().map(|&(call, count)| (call.name(), u64::from(count))).collect(),
+        }
+    }
+
+    /// What waits for the living, as far as it is this report's to tell.
+    fn pending(&mut self, world: &World) -> Vec<Object> {
+        let told = |index: ObjectIndex, object: &ledger::Object| {
+            let maker = object.created.is_some_and(|made| world.speaks_for(made.process, made.pid));
+            world.fate(index).pending && maker
+        };
+        let waiting = self.ledger.objects().filter(|&(index, object)| told(index, object));
+        waiting.map(|(index, object)| self.object(object, world.fate(index))).collect()
+    }
+
+    /// The objects that are listed, those that exist and then the latest of the others, in the order of the ledger; and
+    /// how many are not.
+    fn objects(&mut self, world: &World, most: usize) -> (Vec<Object>, u64) {
+        let gone = |index: ObjectIndex| world.fate(index).presence == Presence::Gone;
+        let all: Vec<ObjectIndex> = self.ledger.objects().map(|(index, _)| index).collect();
+        let there = all.iter().copied().filter(|&index| !gone(index)).take(most);
+        let mut listed: Vec<ObjectIndex> = there.collect();
+        let room = most.saturating_sub(listed.len());
+        listed.extend(all.iter().rev().copied().filter(|&index| gone(index)).take(room));
+        listed.sort_unstable();
+        let left_out = all.len().saturating_sub(listed.len()) as u64;
+        let ledger = self.ledger;
+        let objects = listed.into_iter().filter_map(|index| Some((index, ledger.object(index)?)));
+        (objects.map(|(index, object)| self.object(object, world.fate(index))).collect(), left_out)
+    }
+}
+
+fn object_ref(object: &ledger::Object, fate: Fate) -> ObjectRef {
+    let sysv = object.id.family == Family::Sysv;
+    let name = object.name.as_deref().map(|name| match object.id.family {
+        Family::Posix => Text::from(&[b"/", name].concat()[..]),
+        _ => Text::from(name),
+    });
+    ObjectRef {
+        family: match object.id.family {
+            Family::Posix => "posix",
+            Family::Sysv => "sysv",
+            Family::Memfd => "memfd",
+            Family::None => "file",
+        },
+        name,
+        key: object.key.filter(|_| sysv).map(say::key),
+        shmid: if sysv { Some(object.id.shmid()) } else { None },
+        dev: object.id.dev,
+        ino: if sysv { 0 } else { object.id.ino },
+        size: fate.size,
+        mode: fate.mode.or(object.mode).map(|mode| format!("{mode:04o}")),
+    }
+}
