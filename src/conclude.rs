@@ -1,2 +1,158 @@
-//! x
-pub fn report(_audit: &'static crate::audit::Audit, _last: bool) -> i32 { 0 }
+//! The verdict: records and kernel tables to the core, its report to where the options say. Runs contained.
+
+use alloc::collections::BTreeMap;
+use alloc::ffi::CString;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use shmaudit_core::findings::Concluding;
+use shmaudit_core::kernel::Kernel;
+use shmaudit_core::layout::process::{STATE_FORKING, STATE_LIVE};
+use shmaudit_core::options::{Format, Options, Target};
+use shmaudit_core::reader::Reader;
+use shmaudit_core::report::{self, Frame, Report, Settings, Symbolize};
+use shmaudit_core::suppress::Suppressions;
+use shmaudit_core::symbols::{LoadedModule, Symbols};
+use shmaudit_core::{json, text};
+
+use crate::audit::Audit;
+use crate::start::{executable, expand_path, read_file};
+use crate::symbols::{Maps, loaded};
+use crate::world::World;
+use crate::{contain, log, process, sys};
+
+/// Most bytes of a suppression file.
+const SUPPRESSIONS_BYTES: usize = 1 << 20;
+
+/// One at a time; stays taken when one went wrong, for what it left is not to be trusted.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+struct Task {
+    audit: &'static Audit,
+    ending: bool,
+    errors: AtomicI32,
+}
+
+/// Concludes and reports. `ending`: this process speaks its last word, and only if nobody else will speak it. Returns the
+/// number of findings of severity error, -1 where nothing could be concluded.
+pub fn report(audit: &'static Audit, ending: bool) -> i32 {
+    if BUSY.swap(true, Ordering::Acquire) {
+        return -1;
+    }
+    audit.recorder.read_clocks();
+    let task = Task { audit, ending, errors: AtomicI32::new(-1) };
+    if !contain::run(work, (&raw const task).cast_mut().cast()) {
+        log::say(&["the report could not be finished; the program is not concerned"]);
+        return -1;
+    }
+    BUSY.store(false, Ordering::Release);
+    task.errors.load(Ordering::Acquire)
+}
+
+fn work(task: *mut c_void) {
+    // SAFETY: `report` passes its task and waits.
+    let task = unsafe { &*task.cast::<Task>() };
+    let audit = task.audit;
+    let me = process::me(&audit.recorder);
+    let mut world = World { pid: me.pid };
+    let Ok(reader) = Reader::new(&audit.recorder) else { return };
+    if task.ending && !process::is_root() && has_relatives(&reader, &mut world, me.pid) {
+        task.errors.store(0, Ordering::Release);
+        return;
+    }
+    let settings = Settings {
+        concluding: Some(Concluding { pid: me.pid, slot: me.slot, exiting: task.ending }),
+        suppressions: suppressions(&audit.options),
+        ..Settings::default()
+    };
+    let mut names = Names { audit, symbols: Symbols::new(Maps), modules: BTreeMap::new() };
+    let report = report::conclude(&reader, &mut world, &mut names, &settings);
+    if !report.is_silent() {
+        write(&audit.options, &report);
+    }
+    task.errors.store(report.summary.errors.min(i32::MAX as u64) as i32, Ordering::Release);
+}
+
+/// Whether another process of the family lives: the last one, or the first, reports for all.
+fn has_relatives(reader: &Reader<crate::recorder::Recorder>, world: &mut World, me: u32) -> bool {
+    reader.processes().iter().any(|process| {
+        matches!(process.state, STATE_FORKING | STATE_LIVE) && process.pid != me && world.alive(process.pid, process.starttime)
+    })
+}
+
+fn suppressions(options: &Options) -> Suppressions {
+    let mut suppressions = Suppressions::default();
+    let Some(path) = &options.suppressions else { return suppressions };
+    let Ok(file) = CString::new(path.clone()) else { return suppressions };
+    if let Err(errno) = sys::open(&file, libc::O_RDONLY | libc::O_NONBLOCK, 0) {
+        let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
+        log::say(&["suppressions ", path, ": ", name, ": none in force"]);
+        return suppressions;
+    }
+    for mistake in suppressions.add(&read_file(&file, SUPPRESSIONS_BYTES)) {
+        log::say(&["suppressions ", path, " line ", &mistake.line.to_string(), ": ", &mistake.message]);
+    }
+    suppressions
+}
+
+/// Names for the addresses of every process of the family.
+struct Names {
+    audit: &'static Audit,
+    symbols: Symbols<Maps>,
+    modules: BTreeMap<u16, Vec<LoadedModule>>,
+}
+
+impl Symbolize for Names {
+    fn frames(&mut self, process: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
+        let modules = self.modules.entry(process).or_insert_with(|| loaded(&self.audit.recorder, process));
+        out.extend_from_slice(self.symbols.resolve(modules, address, false));
+    }
+}
+
+fn write(options: &Options, report: &Report) {
+    let text = match options.report_format {
+        Format::Text => text::text(report),
+        Format::Json => json::json(report),
+    };
+    match &options.report {
+        Target::Off => {}
+        Target::Stderr => write_stderr(text.as_bytes()),
+        Target::Path(path) => {
+            let path = expand_path(path, &executable());
+            if let Err(errno) = write_file(&path, &text, options.report_format) {
+                let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
+                log::say(&["report ", &path, ": ", name]);
+            }
+        }
+    }
+}
+
+fn write_stderr(mut bytes: &[u8]) {
+    const PIECE: usize = 4096;
+    let Ok(stat) = sys::fstat(2) else { return };
+    let clogged = AtomicBool::new(false);
+    // A pipe takes up to 4096 bytes without a wait where it has room at all.
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at(bytes.len().min(PIECE));
+        if !log::put(2, stat.st_mode & libc::S_IFMT, &clogged, piece) {
+            return;
+        }
+        bytes = rest;
+    }
+}
+
+/// Reports in text follow each other in one file; JSON is one document.
+fn write_file(path: &str, text: &str, format: Format) -> Result<(), i32> {
+    let path = CString::new(String::from(path)).map_err(|_| libc::EINVAL)?;
+    let how = if format == Format::Json { libc::O_TRUNC } else { libc::O_APPEND };
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK | how;
+    let file = sys::open(&path, flags, 0o600)?;
+    let mut bytes = text.as_bytes();
+    while !bytes.is_empty() {
+        let written = sys::write(file.0, bytes)?;
+        bytes = bytes.get(written..).unwrap_or(&[]);
+    }
+    Ok(())
+}

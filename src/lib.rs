@@ -35,3 +35,4 @@ mod stack;
 mod start;
 mod symbols;
 mod sys;
+mod world;

@@ -30,11 +30,49 @@ struct Slot {
     /// Where a panic goes.
     way_back: AtomicUsize,
     cache: UnsafeCell<Caches>,
+    memos: UnsafeCell<Box<[Memo; MEMOS]>>,
+}
+
+/// Where a walk begins, and how far it may go.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Start {
+    pc: usize,
+    sp: usize,
+    fp: usize,
+    end: usize,
+    most: usize,
+}
+
+/// A walk that was made, with everything that it read. Walking is a function of where it begins and of what it reads, so
+/// the same beginning and unchanged words give the same frames: reading them again is all there is to do.
+struct Memo {
+    start: Start,
+    reads: [(usize, u64); MEMO_READS],
+    reads_used: usize,
+    frames: [u64; MAX_FRAMES],
+    frames_used: usize,
+}
+
+impl Memo {
+    fn holds(&self, start: &Start) -> bool {
+        self.start == *start
+            && self.reads.iter().take(self.reads_used).all(|&(at, value)| {
+                // SAFETY: the walk read it on this very stack: same stack pointer, same readable end.
+                unsafe { core::ptr::read_volatile(at as *const u64) == value }
+            })
+    }
 }
 
 impl Slot {
     fn new() -> Slot {
-        Slot { owner: AtomicUsize::new(0), way_back: AtomicUsize::new(0), cache: UnsafeCell::new(Caches::new_in()) }
+        // SAFETY: all zeros is a memo of nothing: integers only.
+        let memos = unsafe { Box::<[Memo; MEMOS]>::new_zeroed().assume_init() };
+        Slot {
+            owner: AtomicUsize::new(0),
+            way_back: AtomicUsize::new(0),
+            cache: UnsafeCell::new(Caches::new_in()),
+            memos: UnsafeCell::new(memos),
+        }
     }
 }
 
@@ -56,6 +94,10 @@ static STACKS: OnceBox<Stacks> = OnceBox::new();
 static MAIN_TOP: AtomicUsize = AtomicUsize::new(0);
 
 const CACHES: usize = 8;
+/// Walks remembered per cache.
+const MEMOS: usize = 32;
+/// Words that a remembered walk may have read: two a frame.
+const MEMO_READS: usize = 2 * MAX_FRAMES;
 /// The kernel leaves at least this much free below the first thread's stack top.
 const MAIN_REACH: usize = 120 << 20;
 /// Thread stacks are taken to be no larger; their descriptor stands at their top.
@@ -142,7 +184,7 @@ pub fn capture(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize) -> &[u64]
         core::arch::asm!("adr {}, .", "mov {}, sp", "mov {}, x29", out(reg) pc, out(reg) sp, out(reg) fp,
                          options(nomem, nostack, preserves_flags));
     }
-    let count = walk(room, most, (pc, sp, fp)).unwrap_or(0);
+    let count = walk(room, most, pc, sp, fp).unwrap_or(0);
     // SAFETY: `walk` wrote the first `count` elements.
     unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), count.min(MAX_FRAMES)) }
 }
@@ -151,23 +193,37 @@ pub fn capture(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize) -> &[u64]
 struct Walk<'a> {
     stacks: &'static Stacks,
     slot: &'static Slot,
-    room: &'a mut [MaybeUninit<u64>; MAX_FRAMES],
-    most: usize,
-    start: (usize, usize, usize),
+    memo: &'a mut Memo,
+    start: Start,
 }
 
-fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, start: (usize, usize, usize)) -> Option<usize> {
+fn walk(room: &mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, pc: usize, sp: usize, fp: usize) -> Option<usize> {
     let stacks = STACKS.get()?;
     let thread = sys::thread_pointer();
     let home = thread >> 12;
     let slot = (0..CACHES)
         .filter_map(|step| stacks.slots.get((home + step) % CACHES))
         .find(|slot| slot.owner.compare_exchange(0, thread, Ordering::Acquire, Ordering::Relaxed).is_ok())?;
-    let mut walk = Walk { stacks, slot, room, most, start };
-    // SAFETY: both pointers outlive the call; nothing in a walk needs dropping.
-    let count = unsafe { escape::guarded(slot.way_back.as_ptr(), frames, (&raw mut walk).cast()) };
+    // SAFETY: `owner` was ours to set, so the memos are ours until it is cleared.
+    let memos = unsafe { &mut *slot.memos.get() };
+    let start = Start { pc, sp, fp, end: readable_end(sp), most };
+    let memo = memos.get_mut((sp >> 4 ^ pc >> 2) % MEMOS)?;
+    if !memo.holds(&start) {
+        memo.start = Start::default();
+        memo.reads_used = 0;
+        memo.frames_used = 0;
+        let mut walk = Walk { stacks, slot, memo, start };
+        // SAFETY: both pointers outlive the call; nothing in a walk needs dropping.
+        if unsafe { escape::guarded(slot.way_back.as_ptr(), follow, (&raw mut walk).cast()) } == 0 {
+            walk.memo.start = start;
+        }
+    }
+    let count = memo.frames_used.min(most);
+    for (place, &frame) in room.iter_mut().zip(memo.frames.iter().take(count)) {
+        place.write(frame);
+    }
     slot.owner.store(0, Ordering::Release);
-    if count == usize::MAX { None } else { Some(count) }
+    Some(count)
 }
 
 /// Called by the panic handler: goes back to the walk that this thread is in, if it is in one.
@@ -180,20 +236,28 @@ pub fn leave_walk() {
     }
 }
 
-unsafe extern "C" fn frames(walk: *mut core::ffi::c_void) -> usize {
+/// Follows the unwind tables up the stack into the memo. Returns 0 where what it found may be used again.
+unsafe extern "C" fn follow(walk: *mut core::ffi::c_void) -> usize {
     // SAFETY: `walk` passes its own, exclusively.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
     // SAFETY: `owner` was ours to set, so the cache is ours until it is cleared.
     let cache = unsafe { &mut *walk.slot.cache.get() };
-    let (pc, sp, fp) = walk.start;
-    let end = readable_end(sp);
+    let Start { pc, sp, fp, end, most } = walk.start;
+    let (reads, used) = (&mut walk.memo.reads, &mut walk.memo.reads_used);
+    let mut forgetful = false;
     let mut read = |address: u64| {
         let at = address as usize;
         if at < sp || at & 7 != 0 || at > end - 8 {
             return Err(());
         }
         // SAFETY: between the stack pointer and the end of the mapped stack.
-        Ok(unsafe { core::ptr::read_volatile(at as *const u64) })
+        let value = unsafe { core::ptr::read_volatile(at as *const u64) };
+        match reads.get_mut(*used) {
+            Some(read) => *read = (at, value),
+            None => forgetful = true,
+        }
+        *used += 1;
+        Ok(value)
     };
     #[cfg(target_arch = "x86_64")]
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
@@ -201,17 +265,16 @@ unsafe extern "C" fn frames(walk: *mut core::ffi::c_void) -> usize {
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
     let stacks = walk.stacks;
     let mut frames = stacks.unwinder.iter_frames(pc as u64, registers, cache, &mut read);
-    let mut count = 0;
     while let Ok(Some(frame)) = frames.next() {
         let address = frame.address();
         let at = address as usize;
         if (stacks.own.0..stacks.own.1).contains(&at) {
             continue;
         }
-        let Some(place) = walk.room.get_mut(count) else { break };
-        place.write(address);
-        count += 1;
-        if count >= walk.most {
+        let Some(place) = walk.memo.frames.get_mut(walk.memo.frames_used) else { break };
+        *place = address;
+        walk.memo.frames_used += 1;
+        if walk.memo.frames_used >= most {
             break;
         }
         // What is not in a file loaded at start has no tables here: a guess could lead anywhere.
@@ -220,5 +283,5 @@ unsafe extern "C" fn frames(walk: *mut core::ffi::c_void) -> usize {
             break;
         }
     }
-    count
+    usize::from(forgetful)
 }

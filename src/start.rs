@@ -119,7 +119,7 @@ pub fn read_all(fd: &sys::Fd, most: usize) -> Vec<u8> {
 }
 
 /// The path of the program's executable.
-fn executable() -> Vec<u8> {
+pub fn executable() -> Vec<u8> {
     let mut room = [0u8; 4096];
     // SAFETY: the kernel fills at most as many bytes as we say.
     let length = unsafe {

@@ -276,6 +276,7 @@ fn mode_of(event: &Event) -> Option<u32> {
         Call::ShmOpen | Call::Open => event.arg(1),
         Call::Openat | Call::Shmget => event.arg(2),
         Call::Creat => event.arg(0),
+        Call::MemfdCreate => 0o777,
         _ => return None,
     };
     Some(mode as u32 & 0o7777 & if event.call == Call::Shmget { 0o777 } else { 0o7777 })

@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod findings;
+pub mod json;
 pub mod kernel;
 pub mod ledger;
 pub mod line;
@@ -23,6 +24,7 @@ pub mod reader;
 pub mod record;
 pub mod report;
 pub mod suppress;
+pub mod text;
 
 #[cfg(test)]
 mod testing;

@@ -60,14 +60,27 @@ pub fn text(line: &mut Line, event: &Event, extra: &Extra) {
 fn text_line(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
     let style = Style { object_path: extra.object_path, limit };
     prefix(line, event);
-    line.byte(b' ');
-    words::clock_time(line, extra.unix_ns);
-    line.byte(b' ');
+    clock(line, extra.unix_ns);
     line.str(event.call.name());
     line.byte(b'(');
     arguments::list(line, event, style, usize::MAX);
     line.str(") = ");
     result(line, event, style);
+    after_result(line, event, extra, limit);
+    line.byte(b'\n');
+}
+
+// Pieces that write numbers are not inlined: their digits would lie on the stack below everything else that is called.
+
+#[inline(never)]
+fn clock(line: &mut Line, unix_ns: u64) {
+    line.byte(b' ');
+    words::clock_time(line, unix_ns);
+    line.byte(b' ');
+}
+
+#[inline(never)]
+fn after_result(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
     if has_result(event) {
         line.str(" <");
         words::duration(line, extra.took_ns);
@@ -81,10 +94,10 @@ fn text_line(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
             line.str(ELLIPSIS);
         }
     }
-    line.byte(b'\n');
 }
 
 /// `shmaudit[PID:TID]`
+#[inline(never)]
 fn prefix(line: &mut Line, event: &Event) {
     line.str("shmaudit[");
     line.dec(u64::from(event.pid));
@@ -106,6 +119,7 @@ fn ret_kind(event: &Event) -> Ret {
     }
 }
 
+#[inline(never)]
 fn result(line: &mut Line, event: &Event, style: Style) {
     if event.call.ret() == Ret::Never {
         return line.byte(b'?');

@@ -18,7 +18,7 @@ use crate::suppress::Suppressions;
 
 pub use clock::Clock;
 pub use conclude::conclude;
-pub use stack::{Frame, NoSymbols, Stack, Symbolize};
+pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize};
 pub use value::{Text, Time};
 
 /// Name and version of the report's form.
@@ -63,8 +63,8 @@ pub struct Event {
 pub struct ProcessRef {
     /// Process id.
     pub pid: u32,
-    /// Path of its program.
-    pub exe: Option<Text>,
+    /// Path of its program; empty where it is not known.
+    pub exe: Text,
 }
 
 /// A process.
@@ -123,8 +123,8 @@ pub struct Object {
     pub created: Option<Event>,
     /// The audited call that removed it.
     pub removed: Option<Event>,
-    /// Whether it is there; `None` where the kernel could not be asked.
-    pub exists: Option<bool>,
+    /// Whether it is there; where the kernel could not be asked, whether nobody is known to have removed it.
+    pub exists: bool,
     /// Attachments of a segment.
     pub attached: u64,
     /// How often each call was about it.

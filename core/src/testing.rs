@@ -12,7 +12,8 @@ use crate::calls::{CALLS, Call};
 use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup};
 use crate::layout::{self, Region, Sizes, header};
 use crate::procfs::Segment;
-use crate::reader::{ProcessRecord, Reader};
+use crate::report::{Frame, Symbolize};
+use crate::reader::Reader;
 use crate::record::{Event, Family, ObjectId, State, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, encode, tag};
 
 /// An event that succeeded with 0, to be changed by the test.
@@ -140,10 +141,6 @@ impl Image {
     pub fn reader(&self) -> Reader<'_, [u64]> {
         Reader::new(&self.words[..]).unwrap()
     }
-
-    pub fn processes(&self) -> Vec<ProcessRecord> {
-        self.reader().processes()
-    }
 }
 
 fn write_bytes(words: &mut [u64], bytes: &[u8]) {
@@ -221,5 +218,24 @@ prop_compose! {
         let state = if done { State::Done } else { State::Begun };
         let pid = 100 + u32::from(process);
         (Event { flags, state, errno, process, pid, object, ret, data, ..event(CALLS[call]) }, args)
+    }
+}
+
+/// Names made from addresses: 0x10 is `main prog.c:16`, 0x2005 is line 5 of `f20`, odd thousands are a library's.
+pub(crate) struct Invented;
+
+impl Symbolize for Invented {
+    fn frames(&mut self, _: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
+        let (function, line) = (address >> 8, address & 0xff);
+        let function = if function == 0 { "main".into() } else { format!("f{function:x}") };
+        let library = address >> 12 & 1 == 1;
+        out.push(Frame {
+            function: if library { None } else { Some(function) },
+            file: if library { None } else { Some("/src/prog.c".into()) },
+            line: if library { None } else { Some(line as u32) },
+            module: Some(if library { "/lib/libx.so.1".into() } else { "/bin/prog".into() }),
+            offset: address,
+            ..Frame::default()
+        });
     }
 }

@@ -74,7 +74,8 @@ impl Turn {
 
     fn owns_key(&self, key: i32) -> bool {
         let text = String::from_utf8_lossy(&self.source);
-        let keys = text.match_indices(KEYS).filter_map(|(at, _)| u32::from_str_radix(text.get(at + 2..at + 10)?, 16).ok());
+        let keys =
+            text.match_indices(KEYS).filter_map(|(at, _)| u32::from_str_radix(text.get(at + 2..at + 10)?, 16).ok());
         keys.map(|own| own >> 4).any(|own| own == key as u32 >> 4)
     }
 
@@ -92,8 +93,7 @@ impl Turn {
         for segment in segments() {
             let ours = self.owns_key(segment.key) || creator != 0 && segment.creator == creator;
             if ours && !shmids.contains(&segment.shmid) {
-                let label =
-                    if segment.key == 0 { "IPC_PRIVATE".to_string() } else { format!("{:#010x}", segment.key) };
+                let label = if segment.key == 0 { "IPC_PRIVATE".to_string() } else { format!("{:#010x}", segment.key) };
                 left.insert(Left { label, size: segment.size });
                 sys::remove_segment(segment.shmid);
             }

@@ -29,7 +29,9 @@ pub fn add(trials: &mut Trials) {
     trials.add("log::json_has_the_arguments_of_the_prototypes", json_arguments);
     trials.add("log::path_letters", path_letters);
     trials.add("log::appends", appends);
-    for (family, call) in [("posix", "shm_open"), ("sysv", "shmget"), ("map", "mmap"), ("fd", "close"), ("process", "exit")] {
+    for (family, call) in
+        [("posix", "shm_open"), ("sysv", "shmget"), ("map", "mmap"), ("fd", "close"), ("process", "exit")]
+    {
         trials.add(format!("log::trace_{family}"), move || trace(family, call));
     }
     trials.add("log::trace_of_two", trace_of_two);
@@ -40,7 +42,11 @@ pub fn add(trials: &mut Trials) {
 /// Fails where a byte would drive a terminal.
 pub fn is_tame(text: &[u8]) -> Verdict {
     let wild = text.iter().position(|&byte| byte != b'\n' && (byte < b' ' || byte == 0x7f));
-    check!(wild.is_none(), "control bytes:{}", Shown(text.get(wild.unwrap_or(0).saturating_sub(200)..).unwrap_or(text)));
+    check!(
+        wild.is_none(),
+        "control bytes:{}",
+        Shown(text.get(wild.unwrap_or(0).saturating_sub(200)..).unwrap_or(text))
+    );
     check!(std::str::from_utf8(text).is_ok(), "not UTF-8:{}", Shown(text));
     Ok(())
 }
@@ -132,7 +138,8 @@ fn objects(text: &[u8]) -> Result<Vec<Value>, Stop> {
 }
 
 fn json() -> Verdict {
-    for (scenario, least) in [("leak_both_many", 13), ("names_odd_bytes", 7), ("double_detach", 5), ("errno_kept", 20)] {
+    for (scenario, least) in [("leak_both_many", 13), ("names_odd_bytes", 7), ("double_detach", 5), ("errno_kept", 20)]
+    {
         let (_, text) = logged(scenario, &format!("log::json-{scenario}"), "log_format=json")?;
         let lines = objects(&text)?;
         check!(lines.len() >= least, "{scenario}: {} lines:{}", lines.len(), Shown(&text));

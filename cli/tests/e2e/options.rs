@@ -144,7 +144,7 @@ fn help() -> Verdict {
 }
 
 fn help_without_a_call() -> Verdict {
-    let ended = Run::new("/bin/true").preloaded("help=1").end()?.is_well()?;
+    let ended = Run::new("/bin/true").preloaded("help=1").end()?.well()?;
     check!(ended.errors().contains("stacks=16"), "no help:{}", Shown(&ended.stderr));
     Ok(())
 }
@@ -165,7 +165,8 @@ fn reported(name: &str, trial: &str, options: &str) -> Result<Vec<Report>, Stop>
 fn stacks(most: usize) -> Verdict {
     let reports = reported("leak_both_many", &format!("options::stacks_{most}"), &format!("stacks={most}"))?;
     for report in &reports {
-        let leaks: Vec<_> = report.findings("leak_both_many.c").into_iter().filter(|f| f.kind.ends_with("-leak")).collect();
+        let leaks: Vec<_> =
+            report.findings("leak_both_many.c").into_iter().filter(|f| f.kind.ends_with("-leak")).collect();
         check!(leaks.len() == 4, "{} leaks are found instead of 4", leaks.len());
         for finding in report.0["findings"].as_array().into_iter().flatten() {
             let frames = finding["event"]["stack"].as_array();
@@ -201,7 +202,9 @@ fn suppressions() -> Verdict {
 }
 
 fn suppressions_by_other_words() -> Verdict {
-    for (rule, left) in [("leak:make_object", 2), ("leak:*leak_both_many.c", 0), ("leak:*/leak_both_many", 0), ("leak:make_seg*", 2)] {
+    for (rule, left) in
+        [("leak:make_object", 2), ("leak:*leak_both_many.c", 0), ("leak:*/leak_both_many", 0), ("leak:make_seg*", 2)]
+    {
         let trial = format!("options::suppressions-{}", rule.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let report = suppressions_in("leak_both_many", &trial, rule)?;
         let found = report.findings("leak_both_many.c").len();
@@ -218,7 +221,11 @@ fn suppressions_unreadable() -> Verdict {
     let (ended, _) = scenario.turn()?.run(scenario.plain(trial)?.preloaded(&options))?;
     check!(ended.how() == "0", "ended {}", ended.how());
     let said = ended.errors();
-    check!(said.lines().count() == 1 && said.contains("missing.txt"), "not one line naming the file:{}", Shown(&ended.stderr));
+    check!(
+        said.lines().count() == 1 && said.contains("missing.txt"),
+        "not one line naming the file:{}",
+        Shown(&ended.stderr)
+    );
     Ok(())
 }
 
@@ -235,7 +242,8 @@ fn follow() -> Verdict {
     let (ended, _) = scenario.turn()?.run(run)?;
     ended.is_quiet()?;
     let reports = report::read_all(&directory)?;
-    let found = reports.iter().flat_map(|(_, reports)| reports).flat_map(|report| report.findings("fork_child_leaks.c"));
+    let found =
+        reports.iter().flat_map(|(_, reports)| reports).flat_map(|report| report.findings("fork_child_leaks.c"));
     let found: Vec<String> = found.map(|finding| finding.label).collect();
     check!(found.is_empty(), "a child that is not audited is in the report: {found:?}");
     Ok(())

@@ -93,7 +93,11 @@ fn story() -> Verdict {
     let process = &report["processes"][0];
     let exe = process["exe"].as_str().unwrap_or("");
     check!(exe.ends_with("/leak_both_many"), "the process is {process}");
-    check!(report["command"][0].as_str().is_some_and(|word| word.ends_with("/leak_both_many")), "{}", report["command"]);
+    check!(
+        report["command"][0].as_str().is_some_and(|word| word.ends_with("/leak_both_many")),
+        "{}",
+        report["command"]
+    );
     let calls = &report["summary"]["calls"];
     for (call, times) in [("shm_open", 3), ("ftruncate", 3), ("shmget", 3), ("shm_unlink", 1), ("shmctl", 1)] {
         check!(calls[call] == times, "{call}: {} instead of {times}", calls[call]);
@@ -216,10 +220,10 @@ fn odd_bytes() -> Verdict {
 
 fn nothing_without_a_call() -> Verdict {
     for program in ["/bin/true", "/bin/ls", "/bin/cat"] {
-        crate::run::Run::new(program).preloaded("").end()?.is_well()?.is_quiet()?;
+        crate::run::Run::new(program).preloaded("").end()?.well()?.is_quiet()?;
     }
     let directory = place::directory("reports::nothing_without_a_call")?;
-    crate::run::Run::new("/bin/true").preloaded(&report::into(&directory)).end()?.is_well()?.is_quiet()?;
+    crate::run::Run::new("/bin/true").preloaded(&report::into(&directory)).end()?.well()?.is_quiet()?;
     check!(report::read_all(&directory)?.is_empty(), "a report of nothing");
     Ok(())
 }

@@ -205,7 +205,7 @@ impl Ended {
     }
 
     /// Fails unless it ended with status 0.
-    pub fn is_well(self) -> Result<Ended, Stop> {
+    pub fn well(self) -> Result<Ended, Stop> {
         check!(self.how() == "0", "ended {}; standard error:{}", self.how(), Shown(&self.stderr));
         Ok(self)
     }

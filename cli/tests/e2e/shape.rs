@@ -40,9 +40,7 @@ fn named(name: &str) -> Option<&'static str> {
                 "dev": "number", "ino": "number", "size": "number", "mode": "string", "created": "@event|null",
                 "removed": "@event|null", "exists": "bool", "attached": "number", "calls": {"*": "number"}}"#
         }
-        "@event" => {
-            r#"{"time": "time", "pid": "number", "tid": "number", "call": "string", "stack": ["@frame"]}"#
-        }
+        "@event" => r#"{"time": "time", "pid": "number", "tid": "number", "call": "string", "stack": ["@frame"]}"#,
         "@related" => {
             r#"{"what": "string", "time": "time", "pid": "number", "tid": "number", "call": "string", "stack": ["@frame"]}"#
         }

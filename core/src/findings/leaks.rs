@@ -72,7 +72,7 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
 /// The command that removes an object.
 fn remover(object: &Object) -> String {
     match object.name.as_deref() {
-        Some(name) => format!("rm {}", say::shell_word(&[SHM_MOUNT, name].concat())),
+        Some(name) => format!("rm -f {}", say::shell_word(&[SHM_MOUNT, name].concat())),
         None => format!("ipcrm -m {}", object.id.shmid()),
     }
 }
@@ -92,8 +92,8 @@ fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> O
     candidates.push(fate.lpid);
     let holder = match world.who_attached(object.id.shmid(), &candidates) {
         Some(pid) => match living.iter().find(|&&(_, known)| known == pid) {
-            Some(&(slot, pid)) => format!("{}, which still runs", say::process(world.ledger, slot, pid)),
-            None => format!("process {pid}, which is not audited"),
+            Some(&(slot, pid)) => format!("{}, which still runs,", say::process(world.ledger, slot, pid)),
+            None => format!("process {pid}, which is not audited,"),
         },
         None if fate.lpid != 0 => format!("a process that could not be found (process {} attached or detached last)", fate.lpid),
         None => "a process that could not be found".to_owned(),

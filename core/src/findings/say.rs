@@ -55,7 +55,6 @@ pub(crate) fn label(object: &Object) -> String {
         },
         Family::Memfd => format!("memfd {}", name("without a name")),
         Family::Sysv => match object.key {
-            Some(0) => format!("private segment (shmid {})", object.id.shmid()),
             Some(known) => format!("segment {} (shmid {})", key(known), object.id.shmid()),
             None => format!("segment of shmid {}", object.id.shmid()),
         },

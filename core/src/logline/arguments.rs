@@ -71,6 +71,7 @@ pub(super) fn list(line: &mut Line, event: &Event, style: Style, most: usize) {
     }
 }
 
+#[inline(never)]
 fn one(line: &mut Line, event: &Event, style: Style, argument: Argument) {
     match argument.kind {
         Arg::Name => quoted(line, name(event, false), style.limit),
@@ -187,6 +188,7 @@ pub(super) fn shm_struct(event: &Event) -> Option<ShmStruct> {
     }
 }
 
+#[inline(never)]
 fn shm_buf(line: &mut Line, event: &Event, address: u64) {
     match shm_struct(event) {
         Some(ShmStruct::Stat(ds)) => words::shmid_ds(line, &ds),

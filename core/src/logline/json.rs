@@ -85,13 +85,9 @@ pub fn json(line: &mut Line, event: &Event, extra: &Extra, resolve: &Resolve) {
 }
 
 /// Everything up to the stack's first frame.
+#[inline(never)]
 fn call(line: &mut Line, event: &Event, extra: &Extra, room: Room) {
-    line.str("{\"time\":\"");
-    words::rfc3339(line, extra.unix_ns);
-    line.str("\",\"pid\":");
-    line.dec(u64::from(event.pid));
-    line.str(",\"tid\":");
-    line.dec(u64::from(event.tid));
+    who_and_when(line, event, extra);
     line.str(",\"call\":\"");
     line.str(event.call.name());
     line.str("\",\"args\":{");
@@ -106,6 +102,28 @@ fn call(line: &mut Line, event: &Event, extra: &Extra, room: Room) {
             values::argument(line, event, room.limit, argument);
         }
     }
+    outcome(line, event, extra);
+    line.str(",\"object\":");
+    if room.arguments {
+        object(line, event, extra, room.limit);
+    } else {
+        line.str("null");
+    }
+    line.str(",\"stack\":[");
+}
+
+#[inline(never)]
+fn who_and_when(line: &mut Line, event: &Event, extra: &Extra) {
+    line.str("{\"time\":\"");
+    words::rfc3339(line, extra.unix_ns);
+    line.str("\",\"pid\":");
+    line.dec(u64::from(event.pid));
+    line.str(",\"tid\":");
+    line.dec(u64::from(event.tid));
+}
+
+#[inline(never)]
+fn outcome(line: &mut Line, event: &Event, extra: &Extra) {
     line.str("},\"ret\":");
     result(line, event);
     line.str(",\"errno\":");
@@ -116,16 +134,10 @@ fn call(line: &mut Line, event: &Event, extra: &Extra, room: Room) {
     } else {
         line.str("null");
     }
-    line.str(",\"object\":");
-    if room.arguments {
-        object(line, event, extra, room.limit);
-    } else {
-        line.str("null");
-    }
-    line.str(",\"stack\":[");
 }
 
 /// The stack's frames as far as they fit with the longest end; false where that is not all.
+#[inline(never)]
 fn frames(line: &mut Line, event: &Event, resolve: &Resolve) -> bool {
     let first = line.len();
     let mut all = true;
@@ -204,6 +216,7 @@ fn errno(line: &mut Line, event: &Event) {
 }
 
 /// The object that the call is about, as far as it and its record tell.
+#[inline(never)]
 fn object(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
     let (name, family) = (object_name(event, extra), event.object.family);
     let family = match (family, event.call) {
@@ -269,4 +282,3 @@ fn object_name<'a>(event: &Event<'a>, extra: &Extra<'a>) -> Option<&'a [u8]> {
         },
     }
 }
-

@@ -198,16 +198,7 @@ fn shm_name(line: &mut Line, event: &Event, old: bool, limit: usize) -> bool {
     });
     line.str(MOUNT);
     let shown = super::head(bare, limit);
-    // The writer of escaped text escapes angle brackets too, which strace does not in quotes.
-    for piece in shown.split_inclusive(|byte| matches!(byte, b'<' | b'>')) {
-        match piece.split_last() {
-            Some((&bracket @ (b'<' | b'>'), text)) => {
-                words::escaped(line, text);
-                line.byte(bracket);
-            }
-            _ => words::escaped(line, piece),
-        }
-    }
+    inside_quotes(line, shown);
     line.byte(b'"');
     if shown.len() < bare.len() {
         line.str(ELLIPSIS);
@@ -224,6 +215,17 @@ fn shm_name(line: &mut Line, event: &Event, old: bool, limit: usize) -> bool {
         line.str(", 0");
     }
     true
+}
+
+/// Escaped text without its quotes. The writer of escaped text escapes angle brackets too, which strace does not there.
+fn inside_quotes(line: &mut Line, mut text: &[u8]) {
+    while let Some(at) = text.iter().position(|byte| matches!(byte, b'<' | b'>')) {
+        let Some((before, [bracket, after @ ..])) = text.split_at_checked(at) else { return };
+        words::escaped(line, before);
+        line.byte(*bracket);
+        text = after;
+    }
+    words::escaped(line, text);
 }
 
 /// Calls that make a process.

@@ -198,8 +198,8 @@ impl Maker<'_> {
     }
 
     fn process_ref(&self, slot: u16, pid: u32) -> ProcessRef {
-        let exe = self.ledger.process(slot, pid).filter(|process| !process.exe.is_empty());
-        ProcessRef { pid, exe: exe.map(|process| Text::from(&process.exe[..])) }
+        let exe = self.ledger.process(slot, pid).map_or(&[][..], |process| &process.exe);
+        ProcessRef { pid, exe: Text::from(exe) }
     }
 
     fn process(&self, process: &ProcessRecord, world: &World, clock: Clock) -> Process {
@@ -232,11 +232,7 @@ impl Maker<'_> {
             what: object_ref(object, fate),
             created: event(certain),
             removed: event(removed),
-            exists: match fate.presence {
-                Presence::Gone => Some(false),
-                Presence::There | Presence::Doomed => Some(true),
-                Presence::Unknown => None,
-            },
+            exists: !gone,
             attached: fate.attached,
             calls: object.calls().iter().map(|&(call, count)| (call.name(), u64::from(count))).collect(),
         }

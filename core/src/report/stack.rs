@@ -2,31 +2,17 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::{Clock, Event};
+use super::{Clock, Event, Time};
 use crate::ledger::{Ledger, Moment, StackId};
-
-/// A frame of a call stack. An inlined function has a frame of its own, before the one that it was inlined into.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Frame {
-    /// Name of the function.
-    pub function: Option<String>,
-    /// Source file.
-    pub file: Option<String>,
-    /// Line in it.
-    pub line: Option<u32>,
-    /// Path of the program or library.
-    pub module: Option<String>,
-    /// Offset in it, or the address where there is none: `0x1139`.
-    pub offset: String,
-    /// Whether this function was inlined into the next frame's.
-    pub inlined: bool,
-}
+use crate::reader::{ModuleRecord, ProcessRecord, Reader, Words};
+pub use crate::symbols::Frame;
+use crate::symbols::{Files, LoadedModule, Symbols};
 
 /// Gives addresses names.
 pub trait Symbolize {
@@ -40,7 +26,57 @@ pub struct NoSymbols;
 
 impl Symbolize for NoSymbols {
     fn frames(&mut self, _: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
-        out.push(Frame { offset: format!("{address:#x}"), ..Frame::default() });
+        out.push(Frame { offset: address, ..Frame::default() });
+    }
+}
+
+/// Names from the files that a recorder says were loaded.
+#[derive(Debug)]
+pub struct Named<F: Files> {
+    symbols: Symbols<F>,
+    processes: Vec<ProcessRecord>,
+    records: Vec<ModuleRecord>,
+    loaded: BTreeMap<u16, Vec<LoadedModule>>,
+}
+
+/// Most generations of forks that loaded files are looked for in.
+const MOST_GENERATIONS: usize = 64;
+
+impl<F: Files> Named<F> {
+    /// Of this recorder, from these files.
+    pub fn new<W: Words + ?Sized>(reader: &Reader<W>, files: F) -> Named<F> {
+        Named {
+            symbols: Symbols::new(files),
+            processes: reader.processes(),
+            records: reader.modules(),
+            loaded: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a process has loaded: its own records, and those of the processes whose image it shares.
+fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16) -> Vec<LoadedModule> {
+    let mut found = Vec::new();
+    let mut at = Some(slot);
+    for _ in 0..MOST_GENERATIONS {
+        let Some(slot) = at else { break };
+        let own = records.iter().filter(|module| module.process == slot);
+        found.extend(own.map(|module| LoadedModule {
+            path: module.path.clone(),
+            start: module.start,
+            end: module.end,
+            bias: module.bias,
+            build_id: module.build_id.clone(),
+        }));
+        at = processes.iter().find(|process| process.slot == slot).and_then(|process| process.parent);
+    }
+    found
+}
+
+impl<F: Files> Symbolize for Named<F> {
+    fn frames(&mut self, process: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
+        let modules = self.loaded.entry(process).or_insert_with(|| loaded(&self.processes, &self.records, process));
+        out.extend_from_slice(self.symbols.resolve(modules, address, false));
     }
 }
 
@@ -53,6 +89,11 @@ impl Stack {
     pub fn frames(&self) -> &[Frame] {
         &self.0
     }
+
+    /// The same number for stacks that are shared.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
 }
 
 impl From<Vec<Frame>> for Stack {
@@ -63,7 +104,24 @@ impl From<Vec<Frame>> for Stack {
 
 impl Serialize for Stack {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        serializer.collect_seq(self.0.iter().map(Written))
+    }
+}
+
+/// A frame as reports have it.
+struct Written<'a>(&'a Frame);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Frame { function, file, line, module, offset, inlined, .. } = self.0;
+        let mut written = serializer.serialize_struct("Frame", 6)?;
+        written.serialize_field("function", function)?;
+        written.serialize_field("file", file)?;
+        written.serialize_field("line", line)?;
+        written.serialize_field("module", module)?;
+        written.serialize_field("offset", &format!("{offset:#x}"))?;
+        written.serialize_field("inlined", inlined)?;
+        written.end()
     }
 }
 
@@ -82,7 +140,7 @@ impl<'a> Events<'a> {
 
     pub(super) fn event(&mut self, moment: Moment) -> Event {
         Event {
-            time: super::Time(self.clock.unix(moment.ticks)),
+            time: Time(self.clock.unix(moment.ticks)),
             pid: moment.pid,
             tid: moment.tid,
             call: moment.call.name(),

@@ -9,6 +9,7 @@ use crate::logline::arguments::{self, Argument, ShmStruct};
 use crate::logline::{ELLIPSIS, head, name};
 
 /// An argument's value.
+#[inline(never)]
 pub(super) fn argument(line: &mut Line, event: &Event, limit: usize, argument: Argument) {
     match argument.kind {
         Arg::Name | Arg::Name2 => match name(event, argument.kind == Arg::Name2) {
@@ -41,6 +42,7 @@ pub(super) fn argument(line: &mut Line, event: &Event, limit: usize, argument: A
     }
 }
 
+#[inline(never)]
 fn shm_buf(line: &mut Line, event: &Event, address: u64) {
     match arguments::shm_struct(event) {
         Some(ShmStruct::Stat(ds)) => {

@@ -162,4 +162,3 @@ fn resolved_frames() {
         ])
     );
 }
-

@@ -141,4 +141,3 @@ fn system_calls_of_processes() {
     );
     assert_eq!(seen_aarch64(&event(Call::Clone, &[17, 0x1019], b"", 9)), "clone(child_stack=0x1010, flags=SIGCHLD)");
 }
-

@@ -138,4 +138,3 @@ fn text_of_processes() {
         event(Call::QuickExit, &[258], b"", 0) => "quick_exit(258) = ?",
     );
 }
-
