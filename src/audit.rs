@@ -10,7 +10,7 @@ use once_cell::race::OnceBox;
 use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
-use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State};
+use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State};
 
 use crate::log::Log;
 use crate::recorder::{Recorder, Ticket};
@@ -189,7 +189,7 @@ impl Audit {
         let mut event = Event {
             call: seen.call,
             state,
-            flags: about.flags,
+            flags: if about.data.len() > MAX_DATA { about.flags | FLAG_CUT } else { about.flags },
             ticks: now,
             took: if took > u64::from(u32::MAX) { u32::MAX } else { took as u32 },
             errno,

@@ -118,7 +118,9 @@ fn write(options: &Options, report: &Report) {
     };
     match &options.report {
         Target::Off => {}
-        Target::Stderr => write_stderr(text.as_bytes()),
+        Target::Stderr => {
+            log::to_stderr(text.as_bytes());
+        }
         Target::Path(path) => {
             let path = expand_path(path, &executable());
             if let Err(errno) = write_file(&path, &text, options.report_format) {
@@ -126,20 +128,6 @@ fn write(options: &Options, report: &Report) {
                 log::say(&["report ", &path, ": ", name]);
             }
         }
-    }
-}
-
-fn write_stderr(mut bytes: &[u8]) {
-    const PIECE: usize = 4096;
-    let Ok(stat) = sys::fstat(2) else { return };
-    let clogged = AtomicBool::new(false);
-    // A pipe takes up to 4096 bytes without a wait where it has room at all.
-    while !bytes.is_empty() {
-        let (piece, rest) = bytes.split_at(bytes.len().min(PIECE));
-        if !log::put(2, stat.st_mode & libc::S_IFMT, &clogged, piece) {
-            return;
-        }
-        bytes = rest;
     }
 }
 

@@ -5,7 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use alloc::ffi::CString;
 use alloc::string::String;
@@ -18,14 +18,73 @@ use shmaudit_core::record::{Event, Family};
 use crate::audit::{About, Audit};
 use crate::{callers, clock, sys};
 
-/// Where lines go.
-pub struct Log {
+/// A descriptor and the file that it was when we looked: nothing is written to another.
+struct Sink {
     fd: AtomicI32,
     dev: AtomicU64,
     ino: AtomicU64,
-    kind: AtomicI32,
-    path: Option<CString>,
+    kind: AtomicU32,
     clogged: AtomicBool,
+}
+
+impl Sink {
+    const fn none() -> Sink {
+        Sink {
+            fd: AtomicI32::new(-1),
+            dev: AtomicU64::new(0),
+            ino: AtomicU64::new(0),
+            kind: AtomicU32::new(0),
+            clogged: AtomicBool::new(false),
+        }
+    }
+
+    fn look_at(&self, fd: i32) -> bool {
+        let Ok(stat) = sys::fstat(fd) else { return false };
+        self.dev.store(stat.st_dev, Ordering::Relaxed);
+        self.ino.store(stat.st_ino, Ordering::Relaxed);
+        self.kind.store(stat.st_mode & libc::S_IFMT, Ordering::Relaxed);
+        self.fd.store(fd, Ordering::Release);
+        true
+    }
+
+    /// Whether the descriptor still is what it was.
+    fn is_same(&self) -> bool {
+        let fd = self.fd.load(Ordering::Acquire);
+        fd >= 0
+            && sys::fstat(fd).is_ok_and(|stat| {
+                stat.st_dev == self.dev.load(Ordering::Relaxed) && stat.st_ino == self.ino.load(Ordering::Relaxed)
+            })
+    }
+
+    /// Writes at once: no signal, no endless wait.
+    fn put(&self, bytes: &[u8]) -> bool {
+        put(self.fd.load(Ordering::Acquire), self.kind.load(Ordering::Relaxed), &self.clogged, bytes)
+    }
+}
+
+/// Standard error as the program got it.
+static STDERR: Sink = Sink::none();
+
+/// Looks at standard error, at start.
+pub fn look_at_stderr() {
+    STDERR.look_at(2);
+}
+
+/// The program has put another file in standard error's place, on purpose: `dup2`.
+pub fn stderr_replaced() {
+    STDERR.look_at(2);
+}
+
+/// Writes to standard error if it still is what the program got. A pipe takes up to 4096 bytes without a wait where it
+/// has room at all.
+pub fn to_stderr(bytes: &[u8]) -> bool {
+    STDERR.is_same() && bytes.chunks(4096).all(|piece| STDERR.put(piece))
+}
+
+/// Where lines go.
+pub struct Log {
+    /// `None`: standard error.
+    file: Option<(Sink, CString)>,
     /// Lines that could not be written.
     pub lost: AtomicU64,
 }
@@ -39,93 +98,36 @@ const CALLER_BYTES: usize = 200;
 const PATIENCE_MS: usize = 1000;
 
 impl Log {
-    /// Logs to standard error, as it is now.
-    pub fn stderr() -> Option<Log> {
-        let log = Log::over(None);
-        log.look_at(2).then_some(log)
+    /// Logs to standard error.
+    pub fn stderr() -> Log {
+        Log { file: None, lost: AtomicU64::new(0) }
     }
 
     /// Logs to a file: made if missing, appended to.
     pub fn file(path: &str) -> Result<Log, i32> {
         let path = CString::new(String::from(path)).map_err(|_| libc::EINVAL)?;
-        let log = Log::over(Some(path));
-        log.open()?;
-        Ok(log)
-    }
-
-    fn over(path: Option<CString>) -> Log {
-        Log {
-            fd: AtomicI32::new(-1),
-            dev: AtomicU64::new(0),
-            ino: AtomicU64::new(0),
-            kind: AtomicI32::new(0),
-            path,
-            clogged: AtomicBool::new(false),
-            lost: AtomicU64::new(0),
-        }
-    }
-
-    fn look_at(&self, fd: i32) -> bool {
-        let Ok(stat) = sys::fstat(fd) else { return false };
-        self.dev.store(stat.st_dev, Ordering::Relaxed);
-        self.ino.store(stat.st_ino, Ordering::Relaxed);
-        self.kind.store((stat.st_mode & libc::S_IFMT) as i32, Ordering::Relaxed);
-        self.fd.store(fd, Ordering::Release);
-        true
-    }
-
-    fn open(&self) -> Result<(), i32> {
-        let path: &CStr = self.path.as_deref().ok_or(libc::EBADF)?;
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
-        let low = sys::open(path, flags, 0o600)?;
-        // SAFETY: copies our own descriptor to a high number.
-        let high = unsafe {
-            sys::call(libc::SYS_fcntl, low.0 as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_FD, 0, 0, 0)
-        };
-        let fd = if high < 0 {
-            // Few descriptors allowed: the low one it is.
-            let fd = low.0;
-            core::mem::forget(low);
-            fd
-        } else {
-            high as i32
-        };
-        if self.look_at(fd) { Ok(()) } else { Err(libc::EBADF) }
+        let sink = Sink::none();
+        open(&sink, &path)?;
+        Ok(Log { file: Some((sink, path)), lost: AtomicU64::new(0) })
     }
 
     /// The program closes or replaces the descriptors `first` to `last`.
     #[inline(always)]
     pub fn give_way(&self, first: i32, last: i32) {
-        let fd = self.fd.load(Ordering::Relaxed);
-        if self.path.is_some() && (first..=last).contains(&fd) {
-            self.fd.store(-1, Ordering::Release);
+        let Some((sink, _)) = &self.file else { return };
+        let fd = sink.fd.load(Ordering::Relaxed);
+        if (first..=last).contains(&fd) {
+            sink.fd.store(-1, Ordering::Release);
             drop(sys::Fd(fd));
         }
     }
 
-    /// The program has put another file in standard error's place, on purpose: `dup2`.
-    pub fn stderr_replaced(&self) {
-        if self.path.is_none() {
-            self.look_at(2);
-        }
-    }
-
-    /// Whether the descriptor still is what it was.
-    fn is_ours(&self) -> bool {
-        let fd = self.fd.load(Ordering::Acquire);
-        fd >= 0
-            && sys::fstat(fd).is_ok_and(|stat| {
-                stat.st_dev == self.dev.load(Ordering::Relaxed) && stat.st_ino == self.ino.load(Ordering::Relaxed)
-            })
-    }
-
     /// Writes one line, or counts it as lost.
     pub fn write(&self, line: &[u8]) {
-        if !self.is_ours() && (self.path.is_none() || self.open().is_err()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let written = put(self.fd.load(Ordering::Acquire), self.kind.load(Ordering::Relaxed) as u32, &self.clogged, line);
+        let written = match &self.file {
+            None => STDERR.is_same() && STDERR.put(line),
+            Some((sink, path)) => (sink.is_same() || open(sink, path).is_ok()) && sink.put(line),
+        };
         if !written {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -162,6 +164,22 @@ impl Log {
         }
         self.write(line.as_bytes());
     }
+}
+
+fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let low = sys::open(path, flags, 0o600)?;
+    // SAFETY: copies our own descriptor to a high number.
+    let high = unsafe { sys::call(libc::SYS_fcntl, low.0 as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_FD, 0, 0, 0) };
+    let fd = if high < 0 {
+        // Few descriptors allowed: the low one it is.
+        let fd = low.0;
+        core::mem::forget(low);
+        fd
+    } else {
+        high as i32
+    };
+    if sink.look_at(fd) { Ok(()) } else { Err(libc::EBADF) }
 }
 
 /// Room for one line: a signal stack may be smaller than the line.
@@ -240,7 +258,7 @@ fn object_path(path: &mut Line, event: &Event, about: About) {
 
 /// Writes `bytes` to `fd` at once: no signal, no endless wait. Regular files and devices simply take it; a pipe, socket or
 /// terminal must have room.
-pub fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
+fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
     if kind == libc::S_IFREG || kind == libc::S_IFBLK {
         return sys::write(fd, bytes) == Ok(bytes.len());
     }
@@ -290,7 +308,7 @@ fn without_sigpipe(write: impl FnOnce() -> bool) -> bool {
     written
 }
 
-/// One line of ours on standard error, whatever it is; for what cannot be said elsewhere.
+/// One line of ours on standard error; for what cannot be said elsewhere.
 pub fn say(parts: &[&str]) {
     let mut room = [0u8; 512];
     let mut line = Line::new(&mut room);
@@ -299,6 +317,5 @@ pub fn say(parts: &[&str]) {
         line.str(part);
     }
     line.byte(b'\n');
-    let Ok(stat) = sys::fstat(2) else { return };
-    put(2, stat.st_mode & libc::S_IFMT, &AtomicBool::new(false), line.as_bytes());
+    to_stderr(line.as_bytes());
 }

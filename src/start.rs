@@ -17,7 +17,6 @@ use crate::{clock, elf, end, errno, fds, modules, next, process, stack, sys};
 /// What the loader gives a constructor (glibc; musl gives nothing).
 #[derive(Clone, Copy)]
 pub struct Given {
-    argv: *const *const c_char,
     envp: *const *const c_char,
 }
 
@@ -32,7 +31,7 @@ extern "C" fn constructor(argc: c_int, argv: *const *const c_char, envp: *const 
         && argv as usize % 8 == 0
         && envp as usize == argv as usize + (argc as usize + 1) * 8;
     let kept = errno::Kept::new();
-    audit::begin(if real { Some(Given { argv, envp }) } else { None });
+    audit::begin(if real { Some(Given { envp }) } else { None });
     drop(kept);
 }
 
@@ -57,13 +56,14 @@ impl Libc {
         Libc { environ, getauxval, on_exit, at_quick_exit }
     }
 
-    fn is_secure(&self) -> bool {
+    /// What the kernel told the program at its start; 0 where it cannot be asked.
+    fn auxiliary(&self, kind: u64) -> usize {
         if self.getauxval == 0 {
-            return false;
+            return 0;
         }
         // SAFETY: getauxval(3)'s prototype.
         let getauxval: extern "C" fn(usize) -> usize = unsafe { core::mem::transmute(self.getauxval) };
-        getauxval(libc::AT_SECURE as usize) != 0
+        getauxval(kind as usize)
     }
 
     fn environment(&self) -> *const *const c_char {
@@ -139,9 +139,15 @@ pub fn executable() -> Vec<u8> {
 /// Makes the audit. `None`: it cannot work here; one line said so, and the program runs on.
 pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     next::resolve();
+    log::look_at_stderr();
     let libc = Libc::find();
     let envp = given.map_or_else(|| libc.environment(), |given| given.envp);
-    let (options, warnings) = Options::parse(&variable(envp, b"SHMAUDIT_OPTIONS"), libc.is_secure());
+    let value = match envp.is_null() {
+        // Before the C library's own start, in .preinit_array: the kernel still knows.
+        true => procfs::environ(&read_file(c"/proc/self/environ", 1 << 20), b"SHMAUDIT_OPTIONS").unwrap_or(&[]).to_vec(),
+        false => variable(envp, b"SHMAUDIT_OPTIONS"),
+    };
+    let (options, warnings) = Options::parse(&value, libc.auxiliary(libc::AT_SECURE) != 0);
     for warning in &warnings {
         log::say(&[warning]);
     }
@@ -163,8 +169,8 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime);
     modules::record(&recorder, process::me(&recorder).slot, &exe);
     if options.stacks > 0 {
-        let top = given.map_or(envp as usize, |given| given.argv as usize);
-        stack::start(top);
+        // The kernel puts the program's name at the top of the first stack, above every frame.
+        stack::start(libc.auxiliary(libc::AT_EXECFN));
     }
     let log = open_log(&options, &exe);
     if options.help {
@@ -175,16 +181,13 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
 }
 
 fn help(options: &Options) {
-    if let Ok(stat) = sys::fstat(2) {
-        let clear = core::sync::atomic::AtomicBool::new(false);
-        log::put(2, stat.st_mode & libc::S_IFMT, &clear, options.help().as_bytes());
-    }
+    log::to_stderr(options.help().as_bytes());
 }
 
 fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
     match &options.log {
         Target::Off => None,
-        Target::Stderr => Log::stderr(),
+        Target::Stderr => Some(Log::stderr()),
         Target::Path(path) => {
             let path = expand_path(path, exe);
             match Log::file(&path) {

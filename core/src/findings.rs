@@ -12,6 +12,7 @@ mod world;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::{Display, Formatter};
 
 use crate::ledger::{Ledger, Moment, ObjectIndex};
 use crate::record::Event;
@@ -113,6 +114,24 @@ impl Kind {
     }
 }
 
+/// What to do about a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// For the next time.
+    pub advice: &'static str,
+    /// A shell command that removes what stays behind.
+    pub command: Option<String>,
+}
+
+impl Display for Hint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match &self.command {
+            Some(command) => write!(f, "{} To remove it now: {command}", self.advice),
+            None => f.write_str(self.advice),
+        }
+    }
+}
+
 /// A finding before its stacks have names.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -123,9 +142,7 @@ pub struct Draft {
     /// One sentence, in printable ASCII.
     pub message: String,
     /// What to do.
-    pub hint: String,
-    /// A shell command that removes what stays behind.
-    pub command: Option<String>,
+    pub hint: Hint,
     /// The object.
     pub object: Option<ObjectIndex>,
     /// How often.
@@ -145,8 +162,7 @@ impl Draft {
             kind,
             severity: kind.severity(),
             message,
-            hint: kind.hint().into(),
-            command: None,
+            hint: Hint { advice: kind.hint(), command: None },
             object: None,
             count: 1,
             bytes: 0,

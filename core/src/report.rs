@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::findings::{Concluding, Severity};
+use crate::findings::{Concluding, Hint, Severity};
 use crate::suppress::Suppressions;
 
 pub use clock::Clock;
@@ -152,9 +152,8 @@ pub struct Finding {
     /// One sentence, in printable ASCII.
     pub message: String,
     /// What to do.
-    pub hint: String,
-    /// A shell command that removes what stays behind.
-    pub command: Option<String>,
+    #[serde(serialize_with = "value::displayed")]
+    pub hint: Hint,
     /// The object.
     pub object: Option<ObjectRef>,
     /// How often.

@@ -96,7 +96,7 @@ fn full(out: &mut String, group: &[&Finding]) {
 
 /// One command for all that are shown.
 fn remedy(out: &mut String, shown: &[&Finding], more: usize) {
-    let commands: Vec<&str> = shown.iter().filter_map(|finding| finding.command.as_deref()).collect();
+    let commands: Vec<&str> = shown.iter().filter_map(|finding| finding.hint.command.as_deref()).collect();
     let Some((program, first)) = commands.first().and_then(|first| first.split_once(' ')) else { return };
     let mut command = format!("{program} {first}");
     for other in commands.iter().skip(1) {

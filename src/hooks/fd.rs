@@ -9,7 +9,7 @@ use super::alias;
 use crate::audit::{self, About, Seen};
 use crate::fds::{self, Known};
 use crate::real::{libc_result, next};
-use crate::sys;
+use crate::{log, sys};
 
 /// `close`.
 #[unsafe(no_mangle)]
@@ -80,9 +80,7 @@ fn replaced(seen: Option<Seen>, result: c_int, oldfd: c_int, newfd: c_int, args:
     if result != -1 && oldfd != newfd {
         fds::set(newfd, object.map_or(Known::Nothing, Known::Object));
         if newfd == 2 {
-            if let Some(log) = audit::ready().and_then(|audit| audit.log.as_ref()) {
-                log.stderr_replaced();
-            }
+            log::stderr_replaced();
         }
     }
     if let Some(seen) = seen {

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Draft, Fate, Kind, Presence, Rule, World, say};
+use super::{Draft, Fate, Hint, Kind, Presence, Rule, World, say};
 use crate::kernel::SHM_MOUNT;
 use crate::ledger::{Moment, Object, ObjectIndex};
 use crate::record::Family;
@@ -58,10 +58,8 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
         say::size(fate.size),
         say::who(world.ledger, created),
     );
-    let command = remover(object);
     Draft {
-        hint: format!("{} To remove it now: {command}", kind.hint()),
-        command: Some(command),
+        hint: Hint { advice: kind.hint(), command: Some(remover(object)) },
         object: Some(index),
         bytes: fate.size,
         event: Some(created),

@@ -89,7 +89,7 @@ fn a_posix_leak() {
     let message = "POSIX object /shmtest of 4193 bytes, made by prog[100], was never unlinked.";
     assert_eq!(one(&image, &mut kernel, LAST), ("posix-leak", "error", 1, 4193, message.into()));
     let draft = found_by(&image, &mut kernel, LAST).remove(0);
-    assert_eq!(draft.command.as_deref(), Some("rm -f /dev/shm/shmtest"));
+    assert_eq!(draft.hint.command.as_deref(), Some("rm -f /dev/shm/shmtest"));
     assert_eq!(draft.event.unwrap().call, Call::ShmOpen);
     image.add(Event { data: b"/shmtest", ..event(Call::ShmUnlink) });
     assert!(told(&image, &mut kernel, LAST).is_empty());
@@ -121,7 +121,7 @@ fn a_sysv_leak() {
     kernel.segments = Some(std::vec![Segment { nattch: 2, ..segment() }]);
     let message = "System V segment 0x00000011 (shmid 3) of 4225 bytes, made by prog[100], was never removed, and has 2 attachments.";
     assert_eq!(one(&image, &mut kernel, LAST), ("sysv-leak", "error", 1, 4225, message.into()));
-    assert_eq!(found_by(&image, &mut kernel, LAST)[0].command.as_deref(), Some("ipcrm -m 3"));
+    assert_eq!(found_by(&image, &mut kernel, LAST)[0].hint.command.as_deref(), Some("ipcrm -m 3"));
     image.add(removed(3));
     assert!(told(&image, &mut kernel, LAST).is_empty(), "removed, and the shmid was given again");
 }

@@ -183,7 +183,6 @@ impl Maker<'_> {
             severity: draft.severity,
             message: draft.message,
             hint: draft.hint,
-            command: draft.command,
             object: object.map(|(object, fate)| object_ref(object, fate)),
             count: draft.count,
             bytes: draft.bytes,

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::findings::{Severity, say};
+use crate::findings::{Hint, Severity, say};
 use crate::words;
 
 /// Bytes that are text as a rule: names and paths. As JSON a byte that is not UTF-8 becomes `\xNN`.
@@ -59,6 +59,10 @@ impl Serialize for Time {
 
 pub(super) fn severity<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(severity.name())
+}
+
+pub(super) fn displayed<S: Serializer>(value: &Hint, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 #[cfg(test)]

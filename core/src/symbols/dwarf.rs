@@ -6,7 +6,8 @@
 //! have a limit, and a damaged unit costs its own names only.
 
 use super::fuel::{Fuel, Metered};
-use super::unit::{self, Row, Table};
+use super::table::{Row, Table};
+use super::unit;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +23,7 @@ pub(super) type Dwarf<'a> = gimli::Dwarf<Metered<'a>>;
 pub(super) type Unit<'a> = gimli::Unit<Metered<'a>>;
 
 /// Bytes read for one address: so many, and so many times the size of the debug information.
-const FUEL: u64 = 256 << 20;
+const FUEL: u64 = 16 << 20;
 const FUEL_PER_BYTE: u64 = 4;
 /// Bytes read of one file altogether, in units of the above.
 const FUEL_TIMES: u64 = 16;

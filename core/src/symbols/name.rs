@@ -132,18 +132,20 @@ mod tests {
 
     #[test]
     fn a_symbol_that_grows_without_end_is_left_as_it_is() {
-        // Each substitution doubles the one before.
-        let mut symbol = String::from("_Z1f1AIiiE");
-        for digit in "_0123456789ABCDEFGHIJKLMN".chars() {
-            let _ = write!(symbol, "1AIS{digit}S{digit}E").and_then(|()| symbol.write_str(""));
-            symbol = symbol.replace("S__", "S_");
-        }
-        assert!(function(symbol.as_bytes()).len() <= MOST_FUNCTION);
+        // Each argument doubles the one before.
+        let grown = |levels: &str| {
+            let mut symbol = String::from("_Z1fI1AIiiE");
+            levels.chars().for_each(|level| symbol.push_str(&alloc::format!("S0_IS{level}_S{level}_E")));
+            symbol + "Evv"
+        };
+        assert_eq!(function(grown("1").as_bytes()), "void f<A<int, int>, A<A<int, int>, A<int, int> > >()");
+        let symbol = grown("123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+        assert_eq!(function(symbol.as_bytes()), symbol);
     }
 
     #[test]
     fn paths() {
-        for (directory, name, path) in [
+        for (from, name, path) in [
             ("/src", "a.c", "/src/a.c"),
             ("/src", "/abs/a.c", "/abs/a.c"),
             ("/src/build", ".././lib//a.c", "/src/lib/a.c"),
@@ -152,9 +154,9 @@ mod tests {
             ("x", "../../a.c", "../a.c"),
             (".", "a.c", "a.c"),
         ] {
-            assert_eq!(text(&clean(&join(directory.as_bytes(), name.as_bytes()))), path);
+            assert_eq!(text(&clean(&join(from.as_bytes(), name.as_bytes()))), path);
         }
-        assert_eq!(super::directory(b"/usr/lib/x.so"), b"/usr/lib");
-        assert_eq!(super::directory(b"x.so"), b"");
+        assert_eq!(directory(b"/usr/lib/x.so"), b"/usr/lib");
+        assert_eq!(directory(b"x.so"), b"");
     }
 }

@@ -1,11 +1,12 @@
-//! Programs made by the compilers that are here, compared with binutils' addr2line; and damaged ones.
+//! Programs made by the compilers that are here, compared with binutils' addr2line.
+
+mod damage;
 
 use super::{Files, Frame, LoadedModule, Symbols};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use proptest::prelude::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -287,7 +288,8 @@ int main(int argc, char **) {
         let functions = room.functions("a");
         let mut symbols = Symbols::new(Fake::default().with("/a", room.read("a")));
         let mut name = |part: &str| {
-            let (_, &(at, _)) = functions.iter().find(|(name, _)| name.contains(part) && !name.contains("clE")).unwrap();
+            let (_, &(at, _)) =
+                functions.iter().find(|(name, _)| name.contains(part) && !name.contains("clE")).unwrap();
             symbols.resolve(&whole("/a"), at, true).last().unwrap().function.clone().unwrap()
         };
         assert_eq!(name("boxIlE5timesILi7EEEll"), "long ns::box<long>::times<7>(long)");
@@ -457,122 +459,5 @@ main: ret
     ] {
         let mut symbols = Symbols::new(own.clone().with(place, room.read("shared.o")));
         assert_eq!(brief(symbols.resolve(&whole("/opt/bin/a"), main, true))[0].0, name, "{place}");
-    }
-}
-
-/// Debug information of few bytes that asks for a great deal of work.
-#[test]
-fn hostile_debug_information() {
-    let room = Room::new();
-    let head = ".text
-.globl main
-.type main, @function
-main: .fill 16, 1, 0x90
-ret
-.size main, .-main
-.section .debug_abbrev,\"\",@progbits
-.byte 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0
-.byte 2, 0x2e, 1, 3, 8, 0x11, 1, 0x12, 7, 0, 0
-.byte 3, 0x1d, 1, 0, 0
-.byte 4, 0x2e, 0, 0x55, 0x17, 0, 0
-.byte 5, 0x1d, 1, 0x11, 1, 0x12, 7, 0, 0
-.byte 6, 0x2e, 0, 0x31, 0x13, 0x11, 1, 0x12, 7, 0, 0
-.byte 0
-.section .debug_ranges,\"\",@progbits
-.rept 100000
-.quad main, main+1
-.endr
-.quad 0, 0
-.section .debug_info,\"\",@progbits
-.long 2f-1f
-1: .value 4
-.long 0
-.byte 8, 1
-.quad main, 16
-";
-    for (case, rest) in [
-        // Inlined into each other, half a million deep, without and with addresses.
-        ".byte 2\n.asciz \"main\"\n.quad main, 16\n.fill 500000, 1, 3\n.fill 500002, 1, 0\n",
-        ".byte 2\n.asciz \"main\"\n.quad main, 16\n.rept 100000\n.byte 5\n.quad main, 16\n.endr\n.fill 100002, 1, 0\n",
-        // A hundred thousand functions, each with the same hundred thousand ranges.
-        ".rept 100000\n.byte 4\n.long 0\n.endr\n.byte 0\n",
-        // A function whose name is its own, and one outside of everything.
-        "3: .byte 6\n.long 3b-1b+4\n.quad main, 16\n.byte 0\n",
-        ".byte 6\n.long 0x7fffffff\n.quad main, 16\n.byte 0\n",
-    ]
-    .iter()
-    .enumerate()
-    {
-        room.write("a.s", &format!("{head}{rest}2:\n"));
-        if !cfg!(target_arch = "x86_64") || room.run("gcc -no-pie a.s -o a").is_none() {
-            return;
-        }
-        let main = room.functions("a")["main"].0;
-        let mut symbols = Symbols::new(Fake::default().with("/a", room.read("a")));
-        for address in [main, main + 1, main + 15] {
-            let frames = symbols.resolve(&whole("/a"), address, true);
-            assert!(frames.len() <= 300);
-            assert_eq!(frames.last().unwrap().function.as_deref().unwrap_or("main"), "main", "case {case}");
-        }
-    }
-}
-
-/// Real files to damage, with addresses in them.
-fn victims() -> Vec<(Vec<u8>, Vec<u64>)> {
-    let room = c_room();
-    let mut found = Vec::new();
-    for options in ["-O2 -gdwarf-5", "-O2 -gdwarf-4 -gz=zlib", "-O0 -gdwarf-5 -m32 -nostdlib -static -Wl,-emain", "-s -rdynamic"] {
-        if room.run(&format!("gcc {options} a.c -o a")).is_some() {
-            let functions = room.functions("a");
-            let mut addresses: Vec<u64> =
-                functions.values().flat_map(|&(start, size)| [start, start + size / 2]).collect();
-            addresses.sort_unstable();
-            found.push((room.read("a").to_vec(), addresses));
-        }
-    }
-    if room.run("objcopy --compress-debug-sections=zstd a b").is_some() {
-        found.push((room.read("b").to_vec(), Vec::from([0x1130, 0x1140])));
-    }
-    found
-}
-
-fn resolve_damaged(bytes: &[u8], addresses: &[u64]) {
-    let mut symbols = Symbols::new(Fake::default().with("/a", bytes.into()));
-    for &address in addresses {
-        assert!(!symbols.resolve(&whole("/a"), address, true).is_empty());
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn damage_costs_names_only(
-        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
-        cut in prop::option::of(any::<prop::sample::Index>()),
-        more in prop::collection::vec(any::<u64>(), 4),
-    ) {
-        std::thread_local!(static VICTIMS: Vec<(Vec<u8>, Vec<u64>)> = victims());
-        VICTIMS.with(|victims| {
-            for (bytes, addresses) in victims {
-                let mut bytes = bytes.clone();
-                for (at, byte) in &flips {
-                    let at = at.index(bytes.len());
-                    bytes[at] = *byte;
-                }
-                if let Some(cut) = cut {
-                    bytes.truncate(cut.index(bytes.len()));
-                }
-                resolve_damaged(&bytes, addresses);
-                resolve_damaged(&bytes, &more);
-            }
-        });
-    }
-
-    #[test]
-    fn any_name_can_be_asked_for(name in prop::collection::vec(any::<u8>(), 0..80), prefix in "_Z|_ZN|_R|_RN|") {
-        let mut raw = prefix.into_bytes();
-        raw.extend(name);
-        super::name::function(&raw);
     }
 }
