@@ -184,7 +184,7 @@ impl Audit {
         let now = clock::now();
         let me = process::me(&self.recorder);
         let mut room = [MaybeUninit::<u64>::uninit(); MAX_FRAMES];
-        let frames = stack::capture(&mut room, self.options.stacks);
+        let frames = stack::capture(&mut room, self.options.stacks, &self.recorder);
         let took = now.wrapping_sub(seen.started);
         let mut event = Event {
             call: seen.call,

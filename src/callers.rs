@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use shmaudit_core::layout::header;
 use shmaudit_core::line::Line;
 use shmaudit_core::symbols::{Frame, LoadedModule, Symbols};
 use shmaudit_core::words;
@@ -31,6 +32,8 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 struct Names {
     symbols: Symbols<Maps>,
     modules: Vec<LoadedModule>,
+    /// Module records when `modules` was read.
+    records: u64,
 }
 
 struct Holder(UnsafeCell<Option<Box<Names>>>);
@@ -85,10 +88,13 @@ struct Task {
 fn resolve(task: *mut c_void) {
     // SAFETY: `frames` passes its task and waits; it holds `BUSY`, so the names are ours alone.
     let (task, names) = unsafe { (&*task.cast::<Task>(), &mut *NAMES.0.get()) };
-    let names = names.get_or_insert_with(|| {
-        let recorder = &task.audit.recorder;
-        Box::new(Names { symbols: Symbols::new(Maps), modules: loaded(recorder, process::me(recorder).slot) })
-    });
+    let recorder = &task.audit.recorder;
+    let records = recorder.word(header::MODULES).load(Ordering::Acquire);
+    let names = names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
+    if names.records != records {
+        names.modules = loaded(recorder, process::me(recorder).slot);
+        names.records = records;
+    }
     let frames = names.symbols.resolve(&names.modules, task.address, false).to_vec();
     task.site.frames.store(Box::into_raw(Box::new(frames)), Ordering::Release);
 }

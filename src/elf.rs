@@ -58,6 +58,28 @@ impl Module {
         module
     }
 
+    /// The file whose header is mapped at `base`, with `length` readable bytes there.
+    pub fn at(base: usize, length: usize) -> Option<Module> {
+        const HEADER: usize = size_of::<libc::Elf64_Ehdr>();
+        if length < HEADER {
+            return None;
+        }
+        // SAFETY: the kernel's table says that so much is mapped readable; loaders keep a file's header as long as the file.
+        let header = unsafe { &*(base as *const libc::Elf64_Ehdr) };
+        let table = header.e_phoff as usize;
+        let entry = size_of::<libc::Elf64_Phdr>();
+        let end = table.checked_add(usize::from(header.e_phnum) * entry)?;
+        if header.e_ident.get(..4) != Some(b"\x7fELF") || usize::from(header.e_phentsize) != entry || end > length {
+            return None;
+        }
+        let headers = (base + table) as *const libc::Elf64_Phdr;
+        // SAFETY: as above, and the whole table is within the readable bytes.
+        let first = (0..usize::from(header.e_phnum)).map(|index| unsafe { &*headers.add(index) });
+        let lowest = first.filter(|header| header.p_type == libc::PT_LOAD).map(|header| header.p_vaddr as usize & !4095).min()?;
+        let info = PhdrInfo { bias: base.wrapping_sub(lowest), name: core::ptr::null(), headers, count: header.e_phnum };
+        Some(Module::from(&info))
+    }
+
     /// Its program headers.
     pub fn headers(&self) -> impl Iterator<Item = &'static libc::Elf64_Phdr> + use<> {
         let headers = self.headers;

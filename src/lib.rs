@@ -12,6 +12,7 @@ extern crate alloc;
 mod audit;
 mod callers;
 mod clock;
+mod code;
 mod conclude;
 mod contain;
 mod elf;

@@ -19,7 +19,8 @@ pub fn record(recorder: &Recorder, process: u16, exe: &[u8]) {
     });
 }
 
-fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8]) {
+/// Writes one record.
+pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8]) {
     let number = recorder.word(header::MODULES).fetch_add(1, Ordering::AcqRel) as usize;
     let Some(place) = recorder.region(Region::Modules).get(number * WORDS..(number + 1) * WORDS) else { return };
     let set = |word: usize, value: u64| {

@@ -36,7 +36,8 @@ pub fn loaded(recorder: &Recorder, slot: u16) -> Vec<LoadedModule> {
     // Parents are older, so their chain ends; the bound is for a damaged table.
     for _ in 0..64 {
         let Some(slot) = at else { break };
-        found.extend(modules.iter().filter(|module| module.process == slot).map(as_loaded));
+        // What was loaded last counts, where an address was used twice.
+        found.extend(modules.iter().rev().filter(|module| module.process == slot).map(as_loaded));
         at = processes.iter().find(|process| process.slot == slot).and_then(|process| process.parent);
     }
     found

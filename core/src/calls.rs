@@ -175,6 +175,8 @@ calls! {
     UnderscoreExit "_exit" Process ("status" Status) -> Never;
     CapitalExit "_Exit" Process ("status" Status) -> Never;
     QuickExit "quick_exit" Process ("status" Status) -> Never;
+    /// Never recorded: only watched, because it takes code away that stacks lead through.
+    Dlclose "dlclose" Process () -> Int;
 }
 
 impl Call {
@@ -257,6 +259,7 @@ macro_rules! hooks {
             _exit => UnderscoreExit: fn(c_int) -> !;
             _Exit => CapitalExit: fn(c_int) -> !;
             quick_exit => QuickExit: fn(c_int) -> !;
+            dlclose => Dlclose: fn(*mut c_void) -> c_int;
         }
     };
 }

@@ -17,7 +17,7 @@ use core::fmt::{Display, Formatter};
 use crate::ledger::{Ledger, Moment, ObjectIndex};
 use crate::record::Event;
 
-pub use world::{Concluding, Fate, Presence, World};
+pub use world::{Concluding, Fate, Presence, World, living};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

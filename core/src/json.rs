@@ -37,7 +37,15 @@ mod tests {
         image.process(100, None, END_EXIT);
         let object = ObjectId { family: Family::Posix, dev: 9, ino: 7 };
         let data = b"/a\n\xff";
-        let made = Event { flags: FLAG_CREATED, ret: 3, object, data, args: &[0, 0o600], frames: &[0x11], ..event(Call::ShmOpen) };
+        let made = Event {
+            flags: FLAG_CREATED,
+            ret: 3,
+            object,
+            data,
+            args: &[0, 0o600],
+            frames: &[0x11],
+            ..event(Call::ShmOpen)
+        };
         image.add(made);
         image.add(Event { args: &[0x7000], errno: 22, ret: -1, ..event(Call::Shmdt) });
         let text = json(&conclude(&image.reader(), &mut Unasked, &mut NoSymbols, &Settings::default()));
@@ -50,17 +58,26 @@ mod tests {
         };
         has(&report, &["schema", "command", "started", "ended", "processes", "objects", "findings", "suppressed"]);
         has(&report, &["unused_suppressions", "summary", "pending"]);
-        has(&report["processes"][0], &["pid", "ppid", "exe", "args", "started", "ended", "end", "status", "audited", "why_not"]);
+        has(
+            &report["processes"][0],
+            &["pid", "ppid", "exe", "args", "started", "ended", "end", "status", "audited", "why_not"],
+        );
         let object = &report["objects"][0];
         has(object, &["family", "name", "key", "shmid", "dev", "ino", "size", "mode", "created", "removed", "exists"]);
         has(object, &["attached", "calls"]);
         assert_eq!((object["name"].as_str(), object["mode"].as_str()), (Some("/a\n\\xff"), Some("0600")));
         let finding = &report["findings"][0];
-        has(finding, &["kind", "severity", "message", "hint", "object", "count", "bytes", "process", "event", "related"]);
+        has(
+            finding,
+            &["kind", "severity", "message", "hint", "object", "count", "bytes", "process", "event", "related"],
+        );
         has(&finding["event"], &["time", "pid", "tid", "call", "stack"]);
         has(&finding["event"]["stack"][0], &["function", "file", "line", "module", "offset", "inlined"]);
         assert_eq!(finding["event"]["stack"][0]["offset"], "0x11");
-        has(&report["summary"], &["errors", "warnings", "notes", "leaked_objects", "leaked_bytes", "calls", "failed_calls"]);
+        has(
+            &report["summary"],
+            &["errors", "warnings", "notes", "leaked_objects", "leaked_bytes", "calls", "failed_calls"],
+        );
         has(&report["summary"], &["events", "events_lost", "unaudited_processes"]);
         assert_eq!(report["summary"]["failed_calls"]["shmdt"]["EINVAL"], 1);
         assert!(text.ends_with("}\n") && text.matches('\n').count() == 1);

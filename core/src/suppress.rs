@@ -12,8 +12,14 @@ use crate::findings::Kind;
 
 /// Objects that stay by design, and why.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("leak:^/jack-shm-registry$", "JACK servers and clients find each other by it; the first makes it for all later ones."),
-    ("leak:^/lttng-ust-wait-", "LTTng-UST programs wait on it for a session daemon; the first makes it for all later ones."),
+    (
+        "leak:^/jack-shm-registry$",
+        "JACK servers and clients find each other by it; the first makes it for all later ones.",
+    ),
+    (
+        "leak:^/lttng-ust-wait-",
+        "LTTng-UST programs wait on it for a session daemon; the first makes it for all later ones.",
+    ),
 ];
 
 /// What a rule is about.
@@ -48,7 +54,8 @@ pub struct Suppressions {
 
 impl Default for Suppressions {
     fn default() -> Self {
-        let built_in = |(text, _): &(&str, &str)| rule(text.as_bytes()).ok().map(|rule| Rule { built_in: true, ..rule });
+        let built_in =
+            |(text, _): &(&str, &str)| rule(text.as_bytes()).ok().map(|rule| Rule { built_in: true, ..rule });
         Suppressions { rules: BUILT_IN.iter().filter_map(built_in).collect() }
     }
 }

@@ -12,9 +12,9 @@ use crate::calls::{CALLS, Call};
 use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup};
 use crate::layout::{self, Region, Sizes, header};
 use crate::procfs::Segment;
-use crate::report::{Frame, Symbolize};
 use crate::reader::Reader;
 use crate::record::{Event, Family, ObjectId, State, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, encode, tag};
+use crate::report::{Frame, Symbolize};
 
 /// An event that succeeded with 0, to be changed by the test.
 pub(crate) fn event(call: Call) -> Event<'static> {
@@ -81,7 +81,8 @@ impl Image {
         let slot = self.words[header::PROCESSES];
         self.words[header::PROCESSES] += 1;
         let base = self.at(Region::Processes) + slot as usize * BYTES / 8;
-        let ppid = parent.map_or(1, |parent| self.words[self.at(Region::Processes) + usize::from(parent) * BYTES / 8 + PID] as u32);
+        let ppid = parent
+            .map_or(1, |parent| self.words[self.at(Region::Processes) + usize::from(parent) * BYTES / 8 + PID] as u32);
         let place = &mut self.words[base..base + BYTES / 8];
         place[STATE] = STATE_LIVE;
         place[PID] = u64::from(pid) | u64::from(ppid) << 32;
@@ -112,7 +113,9 @@ impl Image {
         let event = Event { order, ticks, ..event };
         let (ring, units) = (self.at(Region::Ring), self.sizes.units as u64);
         self.words[header::HEAD] += event.units() as u64;
-        let unit = |at: usize| (ring as u64 + ((position + (at / UNIT_PAYLOAD) as u64) & (units - 1)) * UNIT_WORDS as u64) as usize;
+        let unit = |at: usize| {
+            (ring as u64 + ((position + (at / UNIT_PAYLOAD) as u64) & (units - 1)) * UNIT_WORDS as u64) as usize
+        };
         let words = &mut self.words;
         encode(&event, |at, value| {
             let kind = if at < UNIT_PAYLOAD { TAG_HEAD } else { TAG_MORE };

@@ -7,7 +7,7 @@ use shmaudit_core::calls::Call;
 
 use crate::audit::{self, About, Seen};
 use crate::real::{libc_result, next};
-use crate::{end, errno, process, sys};
+use crate::{code, end, errno, process, sys};
 
 type Fork = unsafe extern "C" fn() -> pid_t;
 
@@ -298,4 +298,17 @@ pub unsafe extern "C" fn quick_exit(status: c_int) -> ! {
         unsafe { next(status) }
     }
     sys::exit_group(status)
+}
+
+/// `dlclose`: not recorded; what was learned of files loaded late is forgotten.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
+    let Some(next) = next!(dlclose) else { return -1 };
+    // SAFETY: the caller's argument, passed on.
+    let result = unsafe { next(handle) };
+    code::unloaded();
+    result
 }

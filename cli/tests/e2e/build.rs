@@ -61,7 +61,7 @@ pub fn program(source: &Path, variant: &Variant) -> Result<PathBuf, Stop> {
 fn compile(source: &Path, variant: &Variant) -> Result<PathBuf, String> {
     let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let directory = tempfile::Builder::new()
-        .prefix(&format!("{stem}-"))
+        .prefix("variant-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(place::directory("built").map_err(|_| "no directory for programs")?)
         .map_err(|error| error.to_string())?
@@ -74,15 +74,12 @@ fn compile(source: &Path, variant: &Variant) -> Result<PathBuf, String> {
         .arg(&program)
         .arg(source)
         .args(&variant.after);
-    let said = |stop| match stop {
-        Stop::Fail(message) | Stop::Needs(message) => message,
-    };
-    let ended = run.end().map_err(said)?;
+    let ended = run.end().map_err(Stop::into_message)?;
     let built = || -> Result<(), Stop> {
         check!(ended.how() == "0", "{} {}:{}", variant.compiler, source.display(), Shown(&ended.stderr));
         Ok(())
     };
-    built().map_err(said)?;
+    built().map_err(Stop::into_message)?;
     Ok(program)
 }
 

@@ -136,7 +136,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("redirections", "exec 3>&1; echo three >&3; exec 3>&-; echo two 2>/dev/null >&1"),
     ("here_document", "cat <<E\nhere\nE\n"),
     ("not_found", "nonexistent-command 2>/dev/null; echo $?"),
-    ("killed", "sh -c 'kill -9 $$' 2>/dev/null; echo $?"),
+    ("killed", "{ sh -c 'kill -9 $$'; } 2>/dev/null; echo $?"),
     ("find", "find /etc -maxdepth 1 -name passwd -exec echo {} \\;"),
     ("env_cleared", "env -i /bin/echo cleared"),
     ("make", "command -v make >/dev/null || { echo made; exit; }; printf 'all:\\n\\t@echo made\\n' | make -f - 2>&1"),

@@ -66,7 +66,7 @@ impl Line {
 /// Those lines of strace's that are about shared memory: by the functions' own names, by paths under the shm mount, and
 /// by the descriptors and addresses that come of them.
 fn about_shared_memory(lines: Vec<Line>) -> Vec<Line> {
-    let (mut fds, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    let (mut fds, mut mapped) = (BTreeSet::new(), BTreeSet::new());
     let mut of_interest = |line: &Line| {
         let first = line.first().to_string();
         match line.call.as_str() {
@@ -76,19 +76,18 @@ fn about_shared_memory(lines: Vec<Line>) -> Vec<Line> {
                 true
             }
             "mmap" => {
-                let fd = line.args.split(", ").nth(4).unwrap_or("");
-                let ours = fds.contains(fd);
-                // A fixed mapping over one of ours, or a place for one.
+                let ours = fds.contains(line.args.split(", ").nth(4).unwrap_or(""));
                 if ours {
-                    addresses.insert(line.result.clone());
+                    mapped.extend(pages(&line.result, line.args.split(", ").nth(1)));
                 }
                 ours
             }
-            "mremap" if addresses.contains(&first) => {
-                addresses.insert(line.result.clone());
+            "mremap" if pages(&first, Some("1")).any(|page| mapped.contains(&page)) => {
+                mapped.extend(pages(&line.result, line.args.split(", ").nth(2)));
                 true
             }
-            "munmap" => addresses.contains(&first),
+            "munmap" => pages(&first, line.args.split(", ").nth(1)).any(|page| mapped.contains(&page)),
+            "access" => false,
             "close" => fds.remove(&first),
             "ftruncate" | "fallocate" | "fstat" => fds.contains(&first),
             "newfstatat" => fds.contains(&first) || line.args.contains("\"filename\""),
@@ -99,6 +98,13 @@ fn about_shared_memory(lines: Vec<Line>) -> Vec<Line> {
     lines.into_iter().filter(|line| of_interest(line)).collect()
 }
 
+/// The pages from an address on, as strace writes address and length.
+fn pages(address: &str, length: Option<&str>) -> std::ops::Range<u64> {
+    let address = address.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    let length: u64 = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+    address / 4096..(address + length).div_ceil(4096)
+}
+
 /// Without what differs legitimately: addresses, ids, what a struct holds, and which of two equal calls this release of
 /// the C library makes (`fstat` or `newfstatat` of an empty path; `stat` or `newfstatat`; `unlink` or `unlinkat`, as musl).
 fn normal(line: &Line) -> String {
@@ -107,7 +113,7 @@ fn normal(line: &Line) -> String {
         (r"0x[0-9a-f]{9,}", "ADDRESS"),
         (r"^(shmat|shmctl)\(\d+", "$1(SHMID"),
         (r#"^newfstatat\((\d+), "", (\{\}|ADDRESS), AT_EMPTY_PATH\)"#, "fstat($1, $2)"),
-        (r#"^newfstatat\(AT_FDCWD, (".*"), (\{\}|ADDRESS), 0\)"#, "stat($1, $2)"),
+        (r#"^(newfstatat\(AT_FDCWD, |stat\()(".*"), (\{\}|ADDRESS|\.\.\.)(, 0)?\)"#, "stat($2)"),
     ];
     let mut text = format!("{}({})", line.call, line.args);
     for (pattern, put) in rules {
@@ -121,7 +127,7 @@ fn strace(program: &Path, directory: &Path, file: &Path, audited: Option<&str>) 
     let strace = need("strace")?;
     let probe = Run::new(&strace).args(["-o", "/dev/null", "true"]).end()?;
     if probe.how() != "0" {
-        return Err(Stop::Needs("a strace that may trace".to_string()));
+        return Err(Stop::Unfit("a strace that may trace".to_string()));
     }
     let run = Run::new(strace).args(["-f", "-s", "300", "-o"]).arg(file);
     let run = match audited {
@@ -165,7 +171,7 @@ fn compare(name: &str, trial: &str, with_file: bool) -> Verdict {
 }
 
 /// Under strace, the audited program makes the plain one's shared-memory calls in the same order. What the audit adds is
-/// an `fstat` after a call that can create (whose object is it?), and nothing else.
+/// what tells who made an object: `O_EXCL` or `IPC_EXCL` on a call that can create, and an `fstat` after it.
 fn no_more() -> Verdict {
     let trial = "syscalls::the_kernel_sees_no_more";
     let directory = place::directory(trial)?;
@@ -179,7 +185,7 @@ fn no_more() -> Verdict {
             turn.run(strace(&program, &directory, &file, audited)?)?;
             let lines = about_shared_memory(traced(&fs::read_to_string(&file)?));
             let own = |line: &&Line| line.call != "fstat" && line.call != "newfstatat";
-            seen.push(lines.iter().filter(own).map(normal).collect::<Vec<_>>().join("\n"));
+            seen.push(lines.iter().filter(own).map(normal).collect::<Vec<_>>().join("\n").replace("|O_EXCL", "").replace("|IPC_EXCL", ""));
         }
         let [plain, audited] = seen.as_slice() else { return Ok(()) };
         check!(plain == audited, "plain:\n{plain}\naudited:{}", Shown(audited.as_bytes()));

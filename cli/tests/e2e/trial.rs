@@ -10,12 +10,24 @@ use libtest_mimic::{Completion, Failed, Trial};
 pub enum Stop {
     /// What came out is wrong.
     Fail(String),
-    /// Something that the trial needs is not here.
+    /// A tool that the trial needs is not installed.
     Needs(String),
+    /// This machine cannot do it, whatever is installed.
+    Unfit(String),
 }
 
 /// What a trial gives.
 pub type Verdict = Result<(), Stop>;
+
+impl Stop {
+    /// The reason alone.
+    pub fn into_message(self) -> String {
+        match self {
+            Stop::Fail(message) => message,
+            Stop::Needs(what) | Stop::Unfit(what) => format!("needs {what}"),
+        }
+    }
+}
 
 impl<E: Display> From<E> for Stop {
     fn from(error: E) -> Stop {
@@ -50,7 +62,9 @@ impl Trials {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Fail(message)) => Err(Failed::from(message)),
             Err(Stop::Needs(what)) if requires_all() => Err(Failed::from(format!("needs {what}"))),
-            Err(Stop::Needs(what)) => Ok(Completion::ignored_with(format!("skipped: needs {what}"))),
+            Err(Stop::Needs(what) | Stop::Unfit(what)) => {
+                Ok(Completion::ignored_with(format!("skipped: needs {what}")))
+            }
         }));
     }
 
@@ -74,7 +88,7 @@ pub fn need(program: &str) -> Result<PathBuf, Stop> {
 /// Skips the trial unless root runs it.
 pub fn need_root() -> Verdict {
     use std::os::unix::fs::MetadataExt;
-    if std::fs::metadata("/proc/self")?.uid() == 0 { Ok(()) } else { Err(Stop::Needs("root".to_string())) }
+    if std::fs::metadata("/proc/self")?.uid() == 0 { Ok(()) } else { Err(Stop::Unfit("root".to_string())) }
 }
 
 /// Bytes as a failed trial shows them.

@@ -118,5 +118,11 @@ fn say(world: &World, case: Case, bad: &Bad) -> Draft {
     let mut related = Vec::new();
     related.extend(bad.gone.map(|gone| ("detached", gone)));
     related.extend(bad.attached.map(|attached| (if case == Case::Mapping { "mapped" } else { "attached" }, attached)));
-    Draft { object: bad.object, count: bad.count, event: Some(bad.event), related, ..Draft::new(Kind::BadDetach, message) }
+    Draft {
+        object: bad.object,
+        count: bad.count,
+        event: Some(bad.event),
+        related,
+        ..Draft::new(Kind::BadDetach, message)
+    }
 }

@@ -93,7 +93,9 @@ fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> O
             Some(&(slot, pid)) => format!("{}, which still runs,", say::process(world.ledger, slot, pid)),
             None => format!("process {pid}, which is not audited,"),
         },
-        None if fate.lpid != 0 => format!("a process that could not be found (process {} attached or detached last)", fate.lpid),
+        None if fate.lpid != 0 => {
+            format!("a process that could not be found (process {} attached or detached last)", fate.lpid)
+        }
         None => "a process that could not be found".to_owned(),
     };
     let message = format!(

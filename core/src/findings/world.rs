@@ -83,7 +83,7 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     /// Asks the kernel about everything that the ledger knows. `began`: the recorder's start in seconds since 1970.
     pub fn new(ledger: &'a Ledger, kernel: &'a mut dyn Kernel, me: Option<Concluding>, began: u64) -> World<'a> {
-        let living = living(ledger, kernel, me);
+        let living = living(ledger.processes(), kernel, me);
         let segments = kernel.segments().map(|segments| {
             segments.into_iter().map(|segment| (segment.shmid, segment)).collect::<BTreeMap<i32, Segment>>()
         });
@@ -99,7 +99,9 @@ impl<'a> World<'a> {
         let mut world = World {
             ledger,
             my_maps: leaving.and_then(|me| kernel.maps(me.pid)).map(|text| my_maps(&text)),
-            my_fds: leaving.and_then(|me| kernel.fds(me.pid)).map(|fds| fds.into_iter().map(|fd| (fd.fd, fd)).collect()),
+            my_fds: leaving
+                .and_then(|me| kernel.fds(me.pid))
+                .map(|fds| fds.into_iter().map(|fd| (fd.fd, fd)).collect()),
             kernel,
             me,
             fates,
@@ -126,15 +128,15 @@ impl<'a> World<'a> {
         me || self.living.contains(&(process.slot, process.pid))
     }
 
-    /// Whether this report speaks for what that process did. Each process that ends by itself speaks for itself; the
-    /// supervisor speaks for all, and a process also for those that could not.
+    /// Whether this report speaks for what that process did, so that everything is said once. Of a family that shares a
+    /// recorder, the first process reports at its end in any case, and the last for all that have not: an unsettled
+    /// report is the first's and about itself. The supervisor speaks for all.
     pub fn speaks_for(&self, slot: u16, pid: u32) -> bool {
-        let Some(me) = self.me else { return true };
-        if (me.slot, me.pid) == (slot, pid) {
+        if self.me.is_none() || self.is_me(slot, pid) {
             return true;
         }
-        let spoke = self.ledger.process(slot, pid).is_none_or(|process| process.state == STATE_ENDED);
-        !spoke && !self.living.contains(&(slot, pid))
+        let first = |process: &ProcessRecord| process.parent.is_none() && process.state == STATE_ENDED;
+        self.is_settled() && !self.ledger.process(slot, pid).is_some_and(first)
     }
 
     /// Whether a process has ended by itself, so that what it held was its to give back.
@@ -240,18 +242,18 @@ fn my_maps(text: &[u8]) -> Vec<Mapped> {
     .collect()
 }
 
-/// Who still runs. Of two processes that end at once, the one that came to its end later takes the other for gone, so
-/// that exactly one of them settles.
-fn living(ledger: &Ledger, kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<(u16, u32)> {
-    let mine = me.and_then(|me| ledger.process(me.slot, me.pid));
-    let my_end = mine.map_or(u64::MAX, |mine| if mine.ended == 0 { u64::MAX } else { mine.ended });
+/// Who of a recorder's processes still runs, the one that concludes not among them. Of two processes that end at once,
+/// the one that came to its end later takes the other for gone, so that exactly one of them settles.
+pub fn living(processes: &[ProcessRecord], kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<(u16, u32)> {
+    let is_me = |process: &ProcessRecord| me.is_some_and(|me| (me.slot, me.pid) == (process.slot, process.pid));
+    let my_end = processes.iter().find(|process| is_me(process)).map_or(0, |mine| mine.ended);
+    let my_end = if my_end == 0 { u64::MAX } else { my_end };
     let exiting = me.is_some_and(|me| me.exiting);
     let mut living = Vec::new();
-    for process in ledger.processes() {
-        let is_me = me.is_some_and(|me| (me.slot, me.pid) == (process.slot, process.pid));
+    for process in processes {
         let leaving = exiting && process.end == END_EXIT && process.ended != 0;
         let before_me = leaving && (process.ended, process.slot) < (my_end, me.map_or(0, |me| me.slot));
-        if is_me || before_me || process.state == STATE_ENDED || process.end == END_EXEC {
+        if is_me(process) || before_me || process.state == STATE_ENDED || process.end == END_EXEC {
             continue;
         }
         if kernel.alive(process.pid, process.starttime) {
@@ -309,12 +311,8 @@ fn held(ledger: &Ledger, living: &[(u16, u32)]) -> BTreeSet<ObjectIndex> {
 }
 
 fn posix_fate(object: &Object, kernel: &mut dyn Kernel) -> Fate {
-    let told = Fate {
-        ours: object.created.is_some(),
-        size: object.size.unwrap_or(0),
-        mode: object.mode,
-        ..Fate::default()
-    };
+    let told =
+        Fate { ours: object.created.is_some(), size: object.size.unwrap_or(0), mode: object.mode, ..Fate::default() };
     let Some(name) = object.name.as_deref().filter(|_| object.removed.is_none()) else { return told };
     match kernel.shm_file(name) {
         Lookup::Found(facts) if object.id.ino == 0 || (facts.dev, facts.ino) == (object.id.dev, object.id.ino) => {
@@ -326,12 +324,7 @@ fn posix_fate(object: &Object, kernel: &mut dyn Kernel) -> Fate {
 }
 
 fn sysv_fate(object: &Object, segments: Option<&BTreeMap<i32, Segment>>, began: u64) -> Fate {
-    let told = Fate {
-        ours: object.certain,
-        size: object.size.unwrap_or(0),
-        mode: object.mode,
-        ..Fate::default()
-    };
+    let told = Fate { ours: object.certain, size: object.size.unwrap_or(0), mode: object.mode, ..Fate::default() };
     let Some(segments) = segments else {
         let open = object.removed.is_none() && object.removing.is_none();
         return Fate { presence: if open { Presence::Unknown } else { Presence::Gone }, ..told };

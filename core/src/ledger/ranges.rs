@@ -64,12 +64,12 @@ impl<T: Clone> Ranges<T> {
         if start >= end {
             return taken;
         }
-        if let Some((_, piece)) = self.pieces.range_mut(..start).next_back() {
-            if piece.end > start {
-                let rest = piece.clone();
-                piece.end = start;
-                self.pieces.insert(start, rest);
-            }
+        if let Some((_, piece)) = self.pieces.range_mut(..start).next_back()
+            && piece.end > start
+        {
+            let rest = piece.clone();
+            piece.end = start;
+            self.pieces.insert(start, rest);
         }
         while let Some((&at, piece)) = self.pieces.range(start..end).next() {
             let last = piece.end;
@@ -122,22 +122,19 @@ impl<T: Clone> Ranges<T> {
             last = Some(from);
         }
         // Only a single mapping can grow, so what grows is the last piece.
-        if new_size > old_size {
-            if let Some(piece) = last.and_then(|at| self.pieces.get_mut(&at)) {
-                if piece.end == old_end.wrapping_add(shift) {
-                    piece.end = new_end.max(piece.end);
-                    piece.extent = piece.extent.max(piece.end.wrapping_sub(piece.base));
-                }
-            }
+        if new_size > old_size
+            && let Some(piece) = last.and_then(|at| self.pieces.get_mut(&at))
+            && piece.end == old_end.wrapping_add(shift)
+        {
+            piece.end = new_end.max(piece.end);
+            piece.extent = piece.extent.max(piece.end.wrapping_sub(piece.base));
         }
         gone
     }
 
     fn copies(&self, start: u64, end: u64) -> Vec<(u64, Piece<T>)> {
         let first = self.at(start).map_or(start, |(first, _)| first);
-        let cut = |(&at, piece): (&u64, &Piece<T>)| {
-            (at.max(start), Piece { end: piece.end.min(end), ..piece.clone() })
-        };
+        let cut = |(&at, piece): (&u64, &Piece<T>)| (at.max(start), Piece { end: piece.end.min(end), ..piece.clone() });
         if start >= end { Vec::new() } else { self.pieces.range(first..end).map(cut).collect() }
     }
 

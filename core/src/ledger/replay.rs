@@ -154,10 +154,10 @@ impl Ledger {
 
     /// Its name no longer leads to an object.
     fn drop_name(&mut self, index: ObjectIndex) {
-        if let Some(name) = self.object(index).and_then(|object| object.name.clone()) {
-            if self.by_name.get(&name) == Some(&index) {
-                self.by_name.remove(&name);
-            }
+        if let Some(name) = self.object(index).and_then(|object| object.name.clone())
+            && self.by_name.get(&name) == Some(&index)
+        {
+            self.by_name.remove(&name);
         }
     }
 
@@ -234,11 +234,8 @@ impl Ledger {
     fn mapped(&mut self, event: &Event, object: Option<ObjectIndex>) {
         let start = event.ret as u64;
         let attachment = event.call == Call::Shmat;
-        let asked = if attachment {
-            object.and_then(|index| self.object(index)?.size).unwrap_or(PAGE)
-        } else {
-            event.arg(1)
-        };
+        let asked =
+            if attachment { object.and_then(|index| self.object(index)?.size).unwrap_or(PAGE) } else { event.arg(1) };
         let made = self.stacks.moment(event);
         let Some(live) = self.live_of(event.process, event.pid) else { return };
         let end = end_of(start, asked);

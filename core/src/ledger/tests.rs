@@ -15,7 +15,15 @@ fn posix(ino: u64) -> ObjectId {
 
 fn created(name: &'static [u8], ino: u64, fd: i64) -> Event<'static> {
     let args = &[0o102, 0o600];
-    Event { flags: FLAG_CREATED, ret: fd, data: name, args, object: posix(ino), frames: &[0x11, 0x22], ..event(Call::ShmOpen) }
+    Event {
+        flags: FLAG_CREATED,
+        ret: fd,
+        data: name,
+        args,
+        object: posix(ino),
+        frames: &[0x11, 0x22],
+        ..event(Call::ShmOpen)
+    }
 }
 
 fn segment(shmid: i32, size: u64) -> Event<'static> {
@@ -60,10 +68,7 @@ fn a_posix_life() {
     assert!(live.fds.is_empty() && live.ranges.is_empty());
     assert_eq!(one(&ledger).removed.unwrap().order, last);
     let calls: Vec<_> = one(&ledger).calls().iter().map(|(call, count)| (call.name(), *count)).collect();
-    assert_eq!(
-        calls,
-        [("shm_open", 1), ("ftruncate", 1), ("mmap", 1), ("munmap", 1), ("close", 1), ("shm_unlink", 1)]
-    );
+    assert_eq!(calls, [("shm_open", 1), ("ftruncate", 1), ("mmap", 1), ("munmap", 1), ("close", 1), ("shm_unlink", 1)]);
 }
 
 #[test]
@@ -235,7 +240,8 @@ fn the_registry_knows_what_the_ring_has_forgotten() {
     let order = image.add(created(b"/new", 8, 4));
     image.register(Event { order, ..created(b"/new", 8, 4) });
     let ledger = replayed(&image);
-    let told: Vec<_> = ledger.objects.iter().map(|object| (object.id.ino, object.created.unwrap().order, object.size)).collect();
+    let told: Vec<_> =
+        ledger.objects.iter().map(|object| (object.id.ino, object.created.unwrap().order, object.size)).collect();
     assert_eq!(told, [(7, 9, Some(100)), (8, order, Some(0)), (3, 11, Some(4096))]);
     assert_eq!(ledger.objects[0].name.as_deref(), Some(&b"old"[..]));
 }

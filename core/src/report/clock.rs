@@ -19,7 +19,8 @@ impl Clock {
             return Clock { first_ticks: 0, first_unix: 0, ticks: 1, nanoseconds: 1 };
         }
         let [first_ticks, first_unix, last_ticks, last_unix] =
-            [header::FIRST_TICKS, header::FIRST_UNIX, header::LAST_TICKS, header::LAST_UNIX].map(|at| reader.header(at));
+            [header::FIRST_TICKS, header::FIRST_UNIX, header::LAST_TICKS, header::LAST_UNIX]
+                .map(|at| reader.header(at));
         Clock {
             first_ticks,
             first_unix,

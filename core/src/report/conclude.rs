@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::stack::Events;
 use super::{
-    Clock, Event, Finding, Object, ObjectRef, Process, ProcessRef, Related, Report, SCHEMA, Settings, Summary, Suppressed,
-    Symbolize, Text, Time,
+    Clock, Event, Finding, Object, ObjectRef, Process, ProcessRef, Related, Report, SCHEMA, Settings, Summary,
+    Suppressed, Symbolize, Text, Time,
 };
 use crate::calls::CALLS;
 use crate::findings::{self, Draft, Fate, Kind, Presence, Severity, World, say};
@@ -134,12 +134,17 @@ fn warnings<W: Words + ?Sized>(reader: &Reader<W>, summary: &Summary) -> Vec<Str
     if summary.events_lost > 0 {
         warnings.push(format!(
             "{} lost: what happened before or between is not known, but every object that still exists is.",
-            if summary.events_lost == 1 { "1 record was".into() } else { format!("{} records were", summary.events_lost) },
+            if summary.events_lost == 1 {
+                "1 record was".into()
+            } else {
+                format!("{} records were", summary.events_lost)
+            },
         ));
     }
     let objects = reader.header(header::OBJECTS_LOST);
     if objects > 0 {
-        warnings.push(format!("{} found no room in the registry and may be missing here.", say::number(objects, "object")));
+        warnings
+            .push(format!("{} found no room in the registry and may be missing here.", say::number(objects, "object")));
     }
     warnings
 }
@@ -237,13 +242,9 @@ impl Maker<'_> {
         }
     }
 
-    /// What waits for the living, as far as it is this report's to tell.
+    /// What waits for the living.
     fn pending(&mut self, world: &World) -> Vec<Object> {
-        let told = |index: ObjectIndex, object: &ledger::Object| {
-            let maker = object.created.is_some_and(|made| world.speaks_for(made.process, made.pid));
-            world.fate(index).pending && maker
-        };
-        let waiting = self.ledger.objects().filter(|&(index, object)| told(index, object));
+        let waiting = self.ledger.objects().filter(|&(index, _)| world.fate(index).pending);
         waiting.map(|(index, object)| self.object(object, world.fate(index))).collect()
     }
 

@@ -15,7 +15,15 @@ use crate::testing::{BEGAN, Image, Invented, Tables, event};
 
 fn made(name: &'static [u8], ino: u64) -> Recorded<'static> {
     let object = ObjectId { family: Family::Posix, dev: 9, ino };
-    Recorded { flags: FLAG_CREATED, ret: 3, data: name, args: &[0o102, 0o640], object, frames: &[0x12], ..event(Call::ShmOpen) }
+    Recorded {
+        flags: FLAG_CREATED,
+        ret: 3,
+        data: name,
+        args: &[0o102, 0o640],
+        object,
+        frames: &[0x12],
+        ..event(Call::ShmOpen)
+    }
 }
 
 #[test]
@@ -40,7 +48,10 @@ fn a_report_in_full() {
     assert_eq!(object.what.name, Some(Text::from(&b"/x"[..])));
     assert_eq!((object.what.family, object.what.mode.as_deref(), object.exists), ("posix", Some("0640"), false));
     let created = object.created.as_ref().unwrap();
-    assert_eq!((created.call, created.time, created.stack.frames()[0].line), ("shm_open", Time(BEGAN + 1000), Some(0x12)));
+    assert_eq!(
+        (created.call, created.time, created.stack.frames()[0].line),
+        ("shm_open", Time(BEGAN + 1000), Some(0x12))
+    );
     assert_eq!(object.removed.as_ref().unwrap().call, "shm_unlink");
     assert_eq!((object.calls["shm_open"], object.calls["shm_unlink"]), (1, 1));
     let summary = &report.summary;
