@@ -70,7 +70,7 @@ fn work(task: *mut c_void) {
     let mut names = Names { audit, symbols: Symbols::new(Maps), modules: BTreeMap::new() };
     let report = report::conclude(&reader, &mut world, &mut names, &settings);
     if !report.is_silent() {
-        write(&audit.options, &report);
+        write(&audit.options, &report, me.pid);
     }
     task.errors.store(report.summary.errors.min(i32::MAX as u64) as i32, Ordering::Release);
 }
@@ -111,7 +111,7 @@ impl Symbolize for Names {
     }
 }
 
-fn write(options: &Options, report: &Report) {
+fn write(options: &Options, report: &Report, pid: u32) {
     let text = match options.report_format {
         Format::Text => text::text(report),
         Format::Json => json::json(report),
@@ -122,7 +122,7 @@ fn write(options: &Options, report: &Report) {
             log::to_stderr(text.as_bytes());
         }
         Target::Path(path) => {
-            let path = expand_path(path, &executable());
+            let path = expand_path(path, &executable(), pid);
             if let Err(errno) = write_file(&path, &text, options.report_format) {
                 let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
                 log::say(&["report ", &path, ": ", name]);

@@ -189,7 +189,7 @@ fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
         Target::Off => None,
         Target::Stderr => Some(Log::stderr()),
         Target::Path(path) => {
-            let path = expand_path(path, exe);
+            let path = expand_path(path, exe, sys::getpid() as u32);
             match Log::file(&path) {
                 Ok(log) => Some(log),
                 Err(errno) => {
@@ -203,13 +203,13 @@ fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
 }
 
 /// Puts in what the `%` letters of a path stand for.
-pub fn expand_path(path: &str, exe: &[u8]) -> String {
+pub fn expand_path(path: &str, exe: &[u8], pid: u32) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let base = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
     let program = String::from_utf8_lossy(base).to_string();
     let host = String::from_utf8_lossy(&read_file(c"/proc/sys/kernel/hostname", 256)).trim().to_string();
     let letters = Letters {
-        pid: sys::getpid() as u32,
+        pid,
         program: &program,
         unix: clock::realtime() / 1_000_000_000,
         host: &host,

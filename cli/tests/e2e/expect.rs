@@ -6,7 +6,6 @@
 //! | `libs: -lrt` | what it is linked with |
 //! | `needs: glibc` | musl has not what it uses |
 //! | `no-report` | it ends in a way that leaves no time for a report |
-//! | `pending LABEL` | an earlier process of the family leaves the verdict on this object to a later one |
 //! | `KIND SEVERITY LABEL bytes=N count=N FUNCTION FILE:LINE` | a finding |
 //! | `# …` | nothing |
 
@@ -23,8 +22,6 @@ pub struct Expect {
     pub glibc: bool,
     /// Whether there is a report.
     pub report: bool,
-    /// Labels of objects that an earlier process leaves to a later one.
-    pub pending: Vec<String>,
     /// The findings, one line each.
     pub findings: BTreeSet<String>,
 }
@@ -37,7 +34,6 @@ impl Expect {
             libs: Vec::new(),
             glibc: false,
             report: true,
-            pending: Vec::new(),
             findings: BTreeSet::new(),
         };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -49,8 +45,6 @@ impl Expect {
                 expect.glibc = true;
             } else if line == "no-report" {
                 expect.report = false;
-            } else if let Some(label) = line.strip_prefix("pending ") {
-                expect.pending.push(label.to_string());
             } else if is_finding(line) {
                 expect.findings.insert(line.to_string());
             } else {

@@ -69,6 +69,7 @@ fn last_reports() -> Verdict {
 
 fn last_cleans() -> Verdict {
     let (parent, reports) = leaks("parent_first_cleans")?;
+    check!(!reports.is_empty(), "no report");
     check!(reports.values().all(Vec::is_empty), "reported: {reports:?}, the parent is {parent}");
     Ok(())
 }

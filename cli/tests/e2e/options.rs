@@ -245,6 +245,12 @@ fn follow() -> Verdict {
     let found =
         reports.iter().flat_map(|(_, reports)| reports).flat_map(|report| report.findings("fork_child_leaks.c"));
     let found: Vec<String> = found.map(|finding| finding.label).collect();
-    check!(found.is_empty(), "a child that is not audited is in the report: {found:?}");
+    check!(found.is_empty(), "a forked child that is not to be audited is in the report: {found:?}");
+
+    // An executed child does not even log.
+    let program = crate::build::own("family", &crate::build::Variant::plain())?;
+    let run = Run::new(program).arg("child_execs_itself").preloaded("follow=0");
+    let (ended, _) = crate::clean::Turn::take(&crate::build::own_source("family"))?.run(run)?;
+    check!(!ended.errors().contains("shm_open"), "an executed child is audited:{}", Shown(&ended.stderr));
     Ok(())
 }

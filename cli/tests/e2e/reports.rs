@@ -214,6 +214,7 @@ fn off() -> Verdict {
 fn odd_bytes() -> Verdict {
     let ended = audited("names_odd_bytes", "reports::odd_bytes", "")?;
     log::is_tame(&ended.stderr)?;
+    check!(ended.errors().contains("names_odd_bytes-\\n\\33[31m\\377"), "no such name:{}", Shown(&ended.stderr));
     let ended = audited("names_odd_bytes", "reports::odd_bytes", "log_format=json:report_format=json")?;
     log::is_tame(&ended.stderr)
 }

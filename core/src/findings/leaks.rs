@@ -42,7 +42,7 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
         true => (Kind::PosixLeak, "POSIX object ", "unlinked"),
         false => (Kind::SysvLeak, "System V ", "removed"),
     };
-    let attached = fate.attached.saturating_sub(world.my_attachments(object.id.shmid()));
+    let attached = fate.attached.saturating_sub(world.my_attachments(index));
     let attached = match attached {
         0 => String::new(),
         others => format!(", and has {}", say::number(others, "attachment")),
@@ -81,7 +81,7 @@ fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> O
     if !world.is_settled() || object.removed.is_none() && !fate.ours {
         return None;
     }
-    let others = fate.attached.saturating_sub(world.my_attachments(object.id.shmid()));
+    let others = fate.attached.saturating_sub(world.my_attachments(index));
     if others == 0 {
         return None;
     }

@@ -313,6 +313,19 @@ fn held_at_a_normal_exit() {
 }
 
 #[test]
+fn the_first_shmid_of_a_namespace() {
+    let (mut image, mut kernel) = (alone(), Tables::new());
+    image.add(got(0));
+    image.add(Event { object: ObjectId::sysv(0), ..attached(0x7000) });
+    image.add(removed(0));
+    kernel.attachment(100, 0x7000, 0x9000, 0x11, 0);
+    kernel.segment(Segment { shmid: 0, lpid: 100, ..doomed(1) });
+    assert_eq!(one(&image, &mut kernel, LAST).0, "attach-at-exit");
+    kernel.maps.clear();
+    assert_eq!(one(&image, &mut kernel, LAST).0, "attach-at-exit", "by the records");
+}
+
+#[test]
 fn a_habit_is_a_warning() {
     let (mut image, mut kernel) = (alone(), Tables::new());
     image.add(got(3));

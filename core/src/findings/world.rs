@@ -181,15 +181,24 @@ impl<'a> World<'a> {
         self.is_me(slot, pid) && self.my_maps.is_none()
     }
 
-    /// Attachments of a segment by the process that concludes: they go when it ends.
-    pub fn my_attachments(&self, shmid: i32) -> u64 {
-        let count = |maps: &Vec<Mapped>| maps.iter().filter(|mapped| mapped.shmid == Some(shmid)).count();
-        self.my_maps.as_ref().map_or(0, count) as u64
+    /// Attachments of a segment by the process that concludes, by the kernel or else by the records: they go when it ends.
+    pub fn my_attachments(&self, index: ObjectIndex) -> u64 {
+        let Some(me) = self.me.filter(|me| me.exiting) else { return 0 };
+        let shmid = self.ledger.object(index).map(|object| object.id.shmid());
+        let count = match &self.my_maps {
+            Some(maps) => maps.iter().filter(|mapped| mapped.shmid.is_some() && mapped.shmid == shmid).count(),
+            None => {
+                let live = self.ledger.live(me.slot, me.pid);
+                live.map_or(0, |live| live.ranges.iter().filter(|(_, piece)| piece.of.object == index).count())
+            }
+        };
+        count as u64
     }
 
     /// Which of these processes has the segment attached.
     pub fn who_attached(&mut self, shmid: i32, candidates: &[u32]) -> Option<u32> {
-        candidates.iter().copied().find(|&pid| {
+        let me = self.me.map(|me| me.pid);
+        candidates.iter().copied().filter(|&pid| Some(pid) != me).find(|&pid| {
             let kernel = &mut *self.kernel;
             let table = self.attachers.entry(pid).or_insert_with(|| {
                 let mut table = BTreeMap::new();
@@ -231,7 +240,8 @@ impl<'a> World<'a> {
 }
 
 fn my_maps(text: &[u8]) -> Vec<Mapped> {
-    let all = mappings(text).filter(|mapping| mapping.ino != 0);
+    // The first segment of a namespace has the shmid 0, and that is its inode.
+    let all = mappings(text).filter(|mapping| mapping.ino != 0 || mapping.sysv_shmid().is_some());
     all.map(|mapping| Mapped {
         start: mapping.start,
         end: mapping.end,
