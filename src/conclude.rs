@@ -7,9 +7,7 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use shmaudit_core::findings::Concluding;
-use shmaudit_core::kernel::Kernel;
-use shmaudit_core::layout::process::{STATE_FORKING, STATE_LIVE};
+use shmaudit_core::findings::{Concluding, living};
 use shmaudit_core::options::{Format, Options, Target};
 use shmaudit_core::reader::Reader;
 use shmaudit_core::report::{self, Frame, Report, Settings, Symbolize};
@@ -58,12 +56,14 @@ fn work(task: *mut c_void) {
     let me = process::me(&audit.recorder);
     let mut world = World { pid: me.pid };
     let Ok(reader) = Reader::new(&audit.recorder) else { return };
-    if task.ending && !process::is_root() && has_relatives(&reader, &mut world, me.pid) {
+    let concluding = Concluding { pid: me.pid, slot: me.slot, exiting: task.ending };
+    // The last one reports for all, the first in any case.
+    if task.ending && !process::is_root() && !living(&reader.processes(), &mut world, Some(concluding)).is_empty() {
         task.errors.store(0, Ordering::Release);
         return;
     }
     let settings = Settings {
-        concluding: Some(Concluding { pid: me.pid, slot: me.slot, exiting: task.ending }),
+        concluding: Some(concluding),
         suppressions: suppressions(&audit.options),
         ..Settings::default()
     };
@@ -73,13 +73,6 @@ fn work(task: *mut c_void) {
         write(&audit.options, &report, me.pid);
     }
     task.errors.store(report.summary.errors.min(i32::MAX as u64) as i32, Ordering::Release);
-}
-
-/// Whether another process of the family lives: the last one, or the first, reports for all.
-fn has_relatives(reader: &Reader<crate::recorder::Recorder>, world: &mut World, me: u32) -> bool {
-    reader.processes().iter().any(|process| {
-        matches!(process.state, STATE_FORKING | STATE_LIVE) && process.pid != me && world.alive(process.pid, process.starttime)
-    })
 }
 
 fn suppressions(options: &Options) -> Suppressions {

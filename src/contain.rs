@@ -50,6 +50,10 @@ extern "C" fn enter(task: *const c_void) -> ! {
     // SAFETY: `run` passes its task and waits.
     let task = unsafe { &*task.cast::<Task>() };
     end_on_faults();
+    // What the program may not do is not for us to trip over: these limits are the child's own.
+    for resource in [libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE] {
+        sys::lift_limit(resource);
+    }
     (task.work)(task.argument);
     sys::exit_group(0)
 }

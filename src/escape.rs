@@ -3,18 +3,20 @@
 
 use core::arch::naked_asm;
 
-/// Calls `function(argument)` and returns its result; `*place` holds the way back while it runs.
+/// Calls `function(argument)` and returns its result; `*place` holds the way back while it runs. It runs on the stack that
+/// ends at `stack`, or on the caller's where that is 0.
 ///
 /// Saves what the calling convention says a callee keeps, so that [`escape`] can put it back.
 ///
 /// # Safety
-/// `place` and `argument` are valid for `function`'s whole run; what `function` leaves behind on an escape must not need
+/// `place` and `argument` are valid for `function`'s whole run, and so is the stack, which nobody else uses; what `function` leaves behind on an escape must not need
 /// dropping.
 #[unsafe(naked)]
 pub unsafe extern "C" fn guarded(
     place: *mut usize,
     function: unsafe extern "C" fn(*mut core::ffi::c_void) -> usize,
     argument: *mut core::ffi::c_void,
+    stack: usize,
 ) -> usize {
     #[cfg(target_arch = "x86_64")]
     naked_asm!(
@@ -26,8 +28,12 @@ pub unsafe extern "C" fn guarded(
         "push r15",
         "sub rsp, 8",
         "mov [rdi], rsp",
+        "mov rbx, rsp",
         "mov rdi, rdx",
+        "test rcx, rcx",
+        "cmovnz rsp, rcx",
         "call rsi",
+        "mov rsp, rbx",
         "add rsp, 8",
         "pop r15",
         "pop r14",
@@ -51,8 +57,13 @@ pub unsafe extern "C" fn guarded(
         "stp d14, d15, [sp, #144]",
         "mov x9, sp",
         "str x9, [x0]",
+        "mov x19, x9",
         "mov x0, x2",
+        "cbz x3, 2f",
+        "mov sp, x3",
+        "2:",
         "blr x1",
+        "mov sp, x19",
         "ldp x19, x20, [sp, #16]",
         "ldp x21, x22, [sp, #32]",
         "ldp x23, x24, [sp, #48]",

@@ -107,7 +107,11 @@ impl Log {
     pub fn file(path: &str) -> Result<Log, i32> {
         let path = CString::new(String::from(path)).map_err(|_| libc::EINVAL)?;
         let sink = Sink::none();
-        open(&sink, &path)?;
+        if let Err(errno) = open(&sink, &path) {
+            if !matches!(errno, libc::EINVAL | libc::EMFILE) {
+                return Err(errno);
+            }
+        }
         Ok(Log { file: Some((sink, path)), lost: AtomicU64::new(0) })
     }
 
@@ -126,7 +130,8 @@ impl Log {
     pub fn write(&self, line: &[u8]) {
         let written = match &self.file {
             None => STDERR.is_same() && STDERR.put(line),
-            Some((sink, path)) => (sink.is_same() || open(sink, path).is_ok()) && sink.put(line),
+            Some((sink, path)) if sink.is_same() || open(sink, path).is_ok() => sink.put(line),
+            Some((_, path)) => put_once(path, line),
         };
         if !written {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -166,20 +171,25 @@ impl Log {
     }
 }
 
+const FLAGS: i32 =
+    libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+
+/// Opens, writes and closes.
+fn put_once(path: &CStr, bytes: &[u8]) -> bool {
+    let sink = Sink::none();
+    let Ok(file) = sys::open(path, FLAGS, 0o600) else { return false };
+    sink.look_at(file.0) && sink.put(bytes)
+}
+
 fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
-    let low = sys::open(path, flags, 0o600)?;
+    let low = sys::open(path, FLAGS, 0o600)?;
     // SAFETY: copies our own descriptor to a high number.
     let high = unsafe { sys::call(libc::SYS_fcntl, low.0 as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_FD, 0, 0, 0) };
-    let fd = if high < 0 {
-        // Few descriptors allowed: the low one it is.
-        let fd = low.0;
-        core::mem::forget(low);
-        fd
-    } else {
-        high as i32
-    };
-    if sink.look_at(fd) { Ok(()) } else { Err(libc::EBADF) }
+    if high < 0 {
+        // Few descriptors are allowed here, and all are the program's: each line opens the file for itself.
+        return Err(-high as i32);
+    }
+    if sink.look_at(high as i32) { Ok(()) } else { Err(libc::EBADF) }
 }
 
 /// Room for one line: a signal stack may be smaller than the line.
@@ -260,7 +270,8 @@ fn object_path(path: &mut Line, event: &Event, about: About) {
 /// terminal must have room.
 fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
     if kind == libc::S_IFREG || kind == libc::S_IFBLK {
-        return sys::write(fd, bytes) == Ok(bytes.len());
+        let write = || sys::write(fd, bytes) == Ok(bytes.len());
+        return if sys::limit(libc::RLIMIT_FSIZE) == u64::MAX { write() } else { without(libc::SIGXFSZ, write) };
     }
     let mut wanted = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     let patience = if clogged.load(Ordering::Relaxed) { 0 } else { PATIENCE_MS };
@@ -283,12 +294,12 @@ fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
     if kind != libc::S_IFIFO {
         return sys::write(fd, bytes) == Ok(bytes.len());
     }
-    without_sigpipe(|| sys::write(fd, bytes) == Ok(bytes.len()))
+    without(libc::SIGPIPE, || sys::write(fd, bytes) == Ok(bytes.len()))
 }
 
-/// Runs `write` so that a pipe whose reader has gone gives an error and no signal.
-fn without_sigpipe(write: impl FnOnce() -> bool) -> bool {
-    let pipe: u64 = 1 << (libc::SIGPIPE - 1);
+/// Runs `write` so that a pipe whose reader has gone, or a file at its limit, gives an error and no signal.
+fn without(signal: i32, write: impl FnOnce() -> bool) -> bool {
+    let pipe: u64 = 1 << (signal - 1);
     let (mut before, mut pending) = (0u64, 0u64);
     // SAFETY: signal sets of 8 bytes, all ours; the mask is put back below.
     unsafe {

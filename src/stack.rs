@@ -32,6 +32,8 @@ struct Slot {
     way_back: AtomicUsize,
     cache: UnsafeCell<Caches>,
     memos: UnsafeCell<Box<[Memo; MEMOS]>>,
+    /// End of a stack to walk on; 0 where there was no memory for one.
+    stack: usize,
 }
 
 /// Where a walk begins, and how far it may go.
@@ -74,6 +76,8 @@ impl Slot {
             way_back: AtomicUsize::new(0),
             cache: UnsafeCell::new(Caches::new_in()),
             memos: UnsafeCell::new(memos),
+            stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
+                .map_or(0, |stack| stack as usize + STACK_BYTES),
         }
     }
 }
@@ -90,6 +94,8 @@ static SLOTS: OnceBox<Slots> = OnceBox::new();
 static MAIN_TOP: AtomicUsize = AtomicUsize::new(0);
 
 const CACHES: usize = 8;
+/// A handler of the program's that comes while a walk is on it has the rest.
+const STACK_BYTES: usize = 256 << 10;
 /// Walks remembered per cache.
 const MEMOS: usize = 32;
 /// Words that a remembered walk may have read: two a frame.
@@ -108,11 +114,16 @@ pub fn start(top: usize) {
     let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|_| Slot::new()).collect())));
 }
 
+/// Whether `sp` is on the first thread's stack.
+fn is_main(sp: usize) -> bool {
+    let main = MAIN_TOP.load(Ordering::Relaxed);
+    sp < main && main - sp < MAIN_REACH
+}
+
 /// The address up to which the stack that `sp` is on may be read.
 fn readable_end(sp: usize) -> usize {
-    let main = MAIN_TOP.load(Ordering::Relaxed);
-    if sp < main && main - sp < MAIN_REACH {
-        return main;
+    if is_main(sp) {
+        return MAIN_TOP.load(Ordering::Relaxed);
     }
     let thread = sys::thread_pointer();
     if sp < thread && thread - sp < THREAD_REACH {
@@ -148,12 +159,10 @@ pub fn capture<'r>(room: &'r mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, re
 
 /// What one walk works on: by pointer, so that nothing needs dropping when a panic ends it.
 struct Walk<'a> {
-    loaded: &'static Loaded,
+    recorder: &'a Recorder,
     slot: &'static Slot,
     memo: &'a mut Memo,
     start: Start,
-    /// Where it had to stop: code of no file that is known.
-    unknown: usize,
 }
 
 fn walk(
@@ -171,24 +180,14 @@ fn walk(
     // SAFETY: `owner` was ours to set, so the memos are ours until it is cleared.
     let memos = unsafe { &mut *slot.memos.get() };
     let memo = memos.get_mut((sp >> 4 ^ pc >> 2) % MEMOS)?;
-    for _ in 0..=DISCOVERIES {
-        let loaded = code::current()?;
-        let start = Start { pc, sp, fp, end: readable_end(sp), most, generation: loaded.generation };
-        if memo.holds(&start) {
-            break;
-        }
-        memo.start = Start::default();
-        memo.reads_used = 0;
-        memo.frames_used = 0;
-        let mut walk = Walk { loaded, slot, memo, start, unknown: 0 };
-        // SAFETY: both pointers outlive the call; nothing in a walk needs dropping.
-        if unsafe { escape::guarded(slot.way_back.as_ptr(), follow, (&raw mut walk).cast()) } == 0 {
-            walk.memo.start = start;
-        }
-        let unknown = walk.unknown;
-        if unknown == 0 || !code::learn(recorder, unknown) {
-            break;
-        }
+    let loaded = code::current()?;
+    let start = Start { pc, sp, fp, end: readable_end(sp), most, generation: loaded.generation };
+    if !memo.holds(&start) {
+        let mut walk = Walk { recorder, slot, memo, start };
+        // Reading unwind tables takes some kilobytes. The first thread has them; others may have hardly more than a page.
+        let stack = if is_main(sp) { 0 } else { slot.stack };
+        // SAFETY: both pointers outlive the call, the stack is the slot's own; nothing in a walk needs dropping.
+        unsafe { escape::guarded(slot.way_back.as_ptr(), explore, (&raw mut walk).cast(), stack) };
     }
     let count = memo.frames_used.min(most);
     for (place, &frame) in room.iter_mut().zip(memo.frames.iter().take(count)) {
@@ -208,10 +207,26 @@ pub fn leave_walk() {
     }
 }
 
-/// Follows the unwind tables up the stack into the memo. Returns 0 where what it found may be used again.
-unsafe extern "C" fn follow(walk: *mut core::ffi::c_void) -> usize {
+/// Walks, and walks again where that showed files that were loaded since the start.
+unsafe extern "C" fn explore(walk: *mut core::ffi::c_void) -> usize {
     // SAFETY: `walk` passes its own, exclusively.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
+    for _ in 0..=DISCOVERIES {
+        let Some(loaded) = code::current() else { return 0 };
+        walk.start.generation = loaded.generation;
+        walk.memo.start = Start::default();
+        walk.memo.reads_used = 0;
+        walk.memo.frames_used = 0;
+        let unknown = follow(walk, loaded);
+        if unknown == 0 || !code::learn(walk.recorder, unknown) {
+            break;
+        }
+    }
+    0
+}
+
+/// Follows the unwind tables up the stack into the memo. Returns where it had to stop for want of a file that it knows.
+fn follow(walk: &mut Walk, loaded: &Loaded) -> usize {
     // SAFETY: `owner` was ours to set, so the cache is ours until it is cleared.
     let cache = unsafe { &mut *walk.slot.cache.get() };
     let Start { pc, sp, fp, end, most, generation: _ } = walk.start;
@@ -235,7 +250,7 @@ unsafe extern "C" fn follow(walk: *mut core::ffi::c_void) -> usize {
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
     #[cfg(target_arch = "aarch64")]
     let registers = Registers::new(pc as u64, sp as u64, fp as u64);
-    let loaded = walk.loaded;
+    let mut unknown = 0;
     let mut frames = loaded.unwinder.iter_frames(pc as u64, registers, cache, &mut read);
     while let Ok(Some(frame)) = frames.next() {
         let address = frame.address();
@@ -251,9 +266,12 @@ unsafe extern "C" fn follow(walk: *mut core::ffi::c_void) -> usize {
         }
         // What is in no known file has no tables: a guess could lead anywhere.
         if !loaded.holds(at - 1) {
-            walk.unknown = at - 1;
+            unknown = at - 1;
             break;
         }
     }
-    usize::from(forgetful)
+    if !forgetful {
+        walk.memo.start = walk.start;
+    }
+    unknown
 }

@@ -45,14 +45,16 @@ struct Libc {
 
 impl Libc {
     fn find() -> Libc {
-        let names = [c"environ", c"getauxval", c"on_exit", c"__cxa_at_quick_exit"];
-        let mut found = [0usize; 4];
+        let names = [c"environ", c"getauxval", c"on_exit", c"__cxa_at_quick_exit", c"at_quick_exit"];
+        let mut found = [0usize; 5];
         elf::definitions(&names, |index, address| {
             if let Some(place) = found.get_mut(index) {
                 *place = address;
             }
         });
-        let [environ, getauxval, on_exit, at_quick_exit] = found;
+        // musl has the function itself; it ignores the second argument that glibc's inner one takes.
+        let [environ, getauxval, on_exit, glibc, musl] = found;
+        let at_quick_exit = if glibc != 0 { glibc } else { musl };
         Libc { environ, getauxval, on_exit, at_quick_exit }
     }
 

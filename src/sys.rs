@@ -136,6 +136,26 @@ pub fn stat_at(dir: i32, path: CStr, flags: i32) -> Result<libc::stat, i32> {
     if result < 0 { Err(-result as i32) } else { Ok(unsafe { stat.assume_init() }) }
 }
 
+/// The soft limit of a resource, `u64::MAX` where there is none or it cannot be asked.
+pub fn limit(resource: u32) -> u64 {
+    let mut limits = [u64::MAX; 2];
+    // SAFETY: fills two words.
+    unsafe { call(libc::SYS_prlimit64, 0, resource as usize, 0, &raw mut limits as usize, 0, 0) };
+    limits[0]
+}
+
+/// Raises the soft limit of a resource of this process to its hard one.
+pub fn lift_limit(resource: u32) {
+    let mut limits = [u64::MAX; 2];
+    // SAFETY: fills two words, then reads them.
+    unsafe {
+        if call(libc::SYS_prlimit64, 0, resource as usize, 0, &raw mut limits as usize, 0, 0) == 0 {
+            limits[0] = limits[1];
+            call(libc::SYS_prlimit64, 0, resource as usize, &raw const limits as usize, 0, 0, 0);
+        }
+    }
+}
+
 /// Our process id.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments.

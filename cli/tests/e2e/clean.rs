@@ -44,7 +44,7 @@ impl Turn {
     /// Waits for it. What an earlier, killed run left under the program's names is removed.
     pub fn take(source: &Path) -> Result<Turn, Stop> {
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let turn = Turn { source: fs::read(source)?, _held: place::turn(&name)?, name };
+        let turn = Turn { source: fs::read(source)?, _held: place::turn(source)?, name };
         turn.remove(&BTreeSet::new(), &BTreeSet::new(), 0);
         Ok(turn)
     }

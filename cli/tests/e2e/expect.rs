@@ -29,13 +29,8 @@ pub struct Expect {
 impl Expect {
     /// Reads the text of a file; a line that is none of the above is an error.
     pub fn parse(text: &str) -> Result<Expect, String> {
-        let mut expect = Expect {
-            status: "0".to_string(),
-            libs: Vec::new(),
-            glibc: false,
-            report: true,
-            findings: BTreeSet::new(),
-        };
+        let mut expect =
+            Expect { status: "0".to_string(), libs: Vec::new(), glibc: false, report: true, findings: BTreeSet::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if let Some(status) = line.strip_prefix("status: ") {
                 expect.status = status.to_string();

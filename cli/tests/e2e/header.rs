@@ -217,7 +217,7 @@ fn is_current() -> Verdict {
     let run = |args: &[&str]| Run::new(&git).arg("-C").arg(place::workspace()).args(args).end();
     let known = run(&["ls-files", "--error-unmatch", "include/shmaudit.h"])?;
     if known.how() != "0" {
-        return Err(Stop::Needs("a git work tree".to_string()));
+        return Err(Stop::Unfit("a git work tree of this user's".to_string()));
     }
     let ended = run(&["diff", "--exit-code", "--", "include/shmaudit.h"])?;
     check!(ended.how() == "0", "commit what the build made:{}", Shown(&ended.stdout));

@@ -78,12 +78,14 @@ pub fn directory(trial: &str) -> Result<PathBuf, Stop> {
     Ok(path)
 }
 
-/// Holds a name of this user's among all test runs of the machine, other trials of this one included, until it is dropped.
-pub fn turn(name: &str) -> Result<File, Stop> {
+/// Holds the names of the program made of `source` among all test runs of the machine, other trials of this one included,
+/// until it is dropped. Where another user has the common place, it is among the runs of this work tree only.
+pub fn turn(source: &Path) -> Result<File, Stop> {
     let user = fs::metadata("/proc/self")?.uid();
     let directory = std::env::temp_dir().join(format!("shmaudit-e2e-turns-{user}"));
-    fs::create_dir_all(&directory)?;
-    let file = File::create(directory.join(name))?;
+    let file = fs::create_dir_all(&directory)
+        .and_then(|()| File::create(directory.join(source.file_stem().unwrap_or_default())))
+        .or_else(|_| File::open(source))?;
     sys::lock(&file)?;
     Ok(file)
 }

@@ -48,7 +48,10 @@ impl Case {
             let run = self.scenario.plain(&format!("scenarios::{}::plain", self.scenario.name))?;
             self.scenario.turn()?.run(run)
         };
-        self.plain.get_or_init(|| run().map_err(Stop::into_message)).as_ref().map_err(|message| Stop::Fail(message.clone()))
+        self.plain
+            .get_or_init(|| run().map_err(Stop::into_message))
+            .as_ref()
+            .map_err(|message| Stop::Fail(message.clone()))
     }
 
     /// Runs it, and compares with the plain run all but standard error.

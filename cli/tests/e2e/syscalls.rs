@@ -185,7 +185,16 @@ fn no_more() -> Verdict {
             turn.run(strace(&program, &directory, &file, audited)?)?;
             let lines = about_shared_memory(traced(&fs::read_to_string(&file)?));
             let own = |line: &&Line| line.call != "fstat" && line.call != "newfstatat";
-            seen.push(lines.iter().filter(own).map(normal).collect::<Vec<_>>().join("\n").replace("|O_EXCL", "").replace("|IPC_EXCL", ""));
+            seen.push(
+                lines
+                    .iter()
+                    .filter(own)
+                    .map(normal)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+                    .replace("|O_EXCL", "")
+                    .replace("|IPC_EXCL", ""),
+            );
         }
         let [plain, audited] = seen.as_slice() else { return Ok(()) };
         check!(plain == audited, "plain:\n{plain}\naudited:{}", Shown(audited.as_bytes()));
