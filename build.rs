@@ -110,6 +110,7 @@ fn declarations(root: &Path, source: &str, prefix: Option<&str>) -> Option<Strin
     let mut text = Vec::new();
     bindings.write(&mut text);
     // Rust's heading for what the caller must see to is no heading in C.
-    let text = String::from_utf8(text).ok()?.replace("\n # Safety\n", "\n The caller sees to it:\n").replace("\n\n\n", "\n\n");
+    let text =
+        String::from_utf8(text).ok()?.replace("\n # Safety\n", "\n The caller sees to it:\n").replace("\n\n\n", "\n\n");
     Some(text.trim_start().to_string())
 }

@@ -4,13 +4,16 @@
 //! one record, enters a new object into the registry, and logs the call where asked to.
 
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use once_cell::race::OnceBox;
+use alloc::boxed::Box;
+
 use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
-use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State};
+use shmaudit_core::record::{
+    Event, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State,
+};
 
 use crate::log::Log;
 use crate::recorder::{Recorder, Ticket};
@@ -26,7 +29,7 @@ pub struct Audit {
     pub log: Option<Log>,
 }
 
-static AUDIT: OnceBox<Audit> = OnceBox::new();
+static AUDIT: AtomicPtr<Audit> = AtomicPtr::new(core::ptr::null_mut());
 
 /// 0 nobody began, 1 somebody is at it, 2 ready, 3 it does not work here.
 static STAGE: AtomicU8 = AtomicU8::new(0);
@@ -34,7 +37,7 @@ static STAGE: AtomicU8 = AtomicU8::new(0);
 /// The audit, started on the first use: hooks run before our constructor.
 #[inline(always)]
 pub fn get() -> Option<&'static Audit> {
-    match AUDIT.get() {
+    match ready() {
         Some(audit) => Some(audit),
         None => begin(None),
     }
@@ -43,23 +46,31 @@ pub fn get() -> Option<&'static Audit> {
 /// The audit if it is ready; never starts it.
 #[inline(always)]
 pub fn ready() -> Option<&'static Audit> {
-    AUDIT.get()
+    let audit = AUDIT.load(Ordering::Acquire);
+    // SAFETY: a leaked box, never changed.
+    if audit.is_null() { None } else { Some(unsafe { &*audit }) }
+}
+
+/// Ends the audit of this process, not of its parent: a forked child that is not to be followed.
+pub fn stop() {
+    STAGE.store(3, Ordering::Release);
+    AUDIT.store(core::ptr::null_mut(), Ordering::Release);
 }
 
 /// Starts the audit once. Whoever comes while another is at it goes without: no call waits for us.
 #[cold]
 pub fn begin(given: Option<start::Given>) -> Option<&'static Audit> {
     if STAGE.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
-        return AUDIT.get();
+        return ready();
     }
     let kept = errno::Kept::new();
     let audit = start::start(given);
     STAGE.store(if audit.is_some() { 2 } else { 3 }, Ordering::Release);
     if let Some(audit) = audit {
-        let _ = AUDIT.set(audit);
+        AUDIT.store(Box::into_raw(audit), Ordering::Release);
     }
     drop(kept);
-    AUDIT.get()
+    ready()
 }
 
 /// What a record says of a call beyond its result.
@@ -231,6 +242,14 @@ impl Audit {
         if self.logs(seen.call) {
             self.with_event(seen, State::Done, ret, errno, about, |event| self.log(event, about));
         }
+    }
+
+    /// Records, without counting or logging it, that a descriptor of `object` has been closed where no hook saw it.
+    pub fn note_unseen_close(&self, fd: i32, object: ObjectId) {
+        let seen = Seen { audit: None, call: Call::Close, started: clock::now() };
+        let args = [fd as u32 as u64];
+        let about = About::args(&args).object(object);
+        self.with_event(seen, State::Done, 0, 0, about, |event| self.recorder.append(event));
     }
 
     /// Enters the object that `event` made into the registry.

@@ -90,7 +90,8 @@ fn resolve(task: *mut c_void) {
     let (task, names) = unsafe { (&*task.cast::<Task>(), &mut *NAMES.0.get()) };
     let recorder = &task.audit.recorder;
     let records = recorder.word(header::MODULES).load(Ordering::Acquire);
-    let names = names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
+    let names =
+        names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
     if names.records != records {
         names.modules = loaded(recorder, process::me(recorder).slot);
         names.records = records;

@@ -152,10 +152,7 @@ fn look_up(recorder: &Recorder, now: &Loaded, address: usize) -> Option<Loaded> 
     Some(now.with((module.start, module.end), unwind_tables(&module, |bytes| Vec::leak(bytes.to_vec()))))
 }
 
-fn unwind_tables(
-    module: &elf::Module,
-    keep: impl Fn(&'static [u8]) -> &'static [u8],
-) -> Option<Module<&'static [u8]>> {
+fn unwind_tables(module: &elf::Module, keep: impl Fn(&'static [u8]) -> &'static [u8]) -> Option<Module<&'static [u8]>> {
     let (hdr_at, hdr) = module.eh_frame_hdr()?;
     // version, encodings, then the address of .eh_frame: "pc-relative, 4 bytes signed" is what linkers write.
     if hdr.first() != Some(&1) || hdr.get(1) != Some(&0x1b) {

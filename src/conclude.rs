@@ -62,11 +62,8 @@ fn work(task: *mut c_void) {
         task.errors.store(0, Ordering::Release);
         return;
     }
-    let settings = Settings {
-        concluding: Some(concluding),
-        suppressions: suppressions(&audit.options),
-        ..Settings::default()
-    };
+    let settings =
+        Settings { concluding: Some(concluding), suppressions: suppressions(&audit.options), ..Settings::default() };
     let mut names = Names { audit, symbols: Symbols::new(Maps), modules: BTreeMap::new() };
     let report = report::conclude(&reader, &mut world, &mut names, &settings);
     if !report.is_silent() {

@@ -71,7 +71,8 @@ fn end_on_faults() {
         sys::exit_group(GAVE_UP);
     }
     let action = KernelAction { handler: give_up as *const () as usize, flags: 0, restorer: 0, mask: 0 };
-    let signals = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT, libc::SIGALRM];
+    let signals =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT, libc::SIGALRM];
     let open: u64 = signals.iter().fold(0, |set, signal| set | 1 << (signal - 1));
     // SAFETY: the child has its own handlers (no CLONE_SIGHAND), its own timer and its own mask. The handler does not
     // return, so it needs no restorer.

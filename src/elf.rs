@@ -75,8 +75,12 @@ impl Module {
         let headers = (base + table) as *const libc::Elf64_Phdr;
         // SAFETY: as above, and the whole table is within the readable bytes.
         let first = (0..usize::from(header.e_phnum)).map(|index| unsafe { &*headers.add(index) });
-        let lowest = first.filter(|header| header.p_type == libc::PT_LOAD).map(|header| header.p_vaddr as usize & !4095).min()?;
-        let info = PhdrInfo { bias: base.wrapping_sub(lowest), name: core::ptr::null(), headers, count: header.e_phnum };
+        let lowest = first
+            .filter(|header| header.p_type == libc::PT_LOAD)
+            .map(|header| header.p_vaddr as usize & !4095)
+            .min()?;
+        let info =
+            PhdrInfo { bias: base.wrapping_sub(lowest), name: core::ptr::null(), headers, count: header.e_phnum };
         Some(Module::from(&info))
     }
 
@@ -140,7 +144,8 @@ impl Module {
         for header in self.headers().filter(|header| header.p_type == libc::PT_NOTE) {
             let mut notes = self.bytes(header.p_vaddr as usize, header.p_memsz as usize)?;
             while notes.len() >= 12 {
-                let word = |at: usize| notes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+                let word =
+                    |at: usize| notes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
                 let (name, size, kind) = (word(0)?, word(4)?, word(8)?);
                 let at = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
                 if kind == 3 && notes.get(12..12 + name) == Some(b"GNU\0") {
@@ -180,7 +185,15 @@ impl Module {
         }
         let table = Table { bias: self.bias, strings, symbols, versions };
         // SAFETY: the tables of a loaded file, laid out as the ELF gABI and the GNU hash section say.
-        unsafe { if gnu != 0 { table.by_gnu_hash(gnu, name) } else if sysv != 0 { table.by_hash(sysv, name) } else { None } }
+        unsafe {
+            if gnu != 0 {
+                table.by_gnu_hash(gnu, name)
+            } else if sysv != 0 {
+                table.by_hash(sysv, name)
+            } else {
+                None
+            }
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
-use crate::{conclude, contain, errno, process, sys};
+use crate::fds::{self, Known};
+use crate::{conclude, contain, errno, process, real, sys};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
 static CONCLUDED: AtomicBool = AtomicBool::new(false);
@@ -39,7 +40,7 @@ static HANDLED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn after_exit(status: c_int, _: *mut c_void) {
     let Some(audit) = audit::ready() else { return };
-    process::ending(&audit.recorder, status);
+    process::leaving(&audit.recorder, status);
     let wanted = last_word(audit, status);
     if wanted != status {
         // A handler may call exit again: the remaining handlers run (there are none left but the flushing of stdio), and
@@ -71,7 +72,7 @@ extern "C" fn destructor() {
     }
     let Some(audit) = audit::ready() else { return };
     let status = STATUS.load(Ordering::Relaxed);
-    process::ending(&audit.recorder, status);
+    process::leaving(&audit.recorder, status);
     last_word(audit, status);
 }
 
@@ -81,11 +82,28 @@ pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
         return status;
     }
     let kept = errno::Kept::new();
+    note_inner_closes(audit);
+    process::ending(&audit.recorder);
     let errors = if wanted(audit) { conclude::report(audit, true) } else { 0 };
     process::ended(&audit.recorder);
     drop(kept);
     let code = c_int::from(audit.options.error_exitcode);
     if errors > 0 && status == 0 && code != 0 { code } else { status }
+}
+
+/// Descriptors also end inside the C library (`fclose`): those that are no longer what we know them as are noted as
+/// closed, so that nobody reports them as open later.
+fn note_inner_closes(audit: &Audit) {
+    if !audit.recorder.is_concerned() {
+        return;
+    }
+    for (fd, object) in fds::objects_between(0, fds::highest()) {
+        let same = real::fstat(fd).is_some_and(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino));
+        if !same {
+            fds::set(fd, Known::Nothing);
+            audit.note_unseen_close(fd, object);
+        }
+    }
 }
 
 fn wanted(audit: &Audit) -> bool {

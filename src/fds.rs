@@ -3,7 +3,7 @@
 //! A table of identities in the process's own memory: a forked child inherits a copy, as it does the descriptors. It may
 //! be out of date, because descriptors also end inside the C library (`fclose`); whatever matters is asked of the kernel.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use shmaudit_core::record::{Family, ObjectId};
 
@@ -14,6 +14,14 @@ const OTHER: u64 = u64::MAX;
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
 static MEMFD_DEV: AtomicU64 = AtomicU64::new(0);
+
+/// The highest descriptor that ever was an object.
+static HIGHEST: AtomicU32 = AtomicU32::new(0);
+
+/// The highest descriptor that can be one of ours.
+pub fn highest() -> u32 {
+    HIGHEST.load(Ordering::Relaxed)
+}
 
 /// What is known of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +81,9 @@ pub fn set(fd: i32, known: Known) {
         }
         Known::Object(id) => id.ino,
     };
+    if value != 0 && value != OTHER {
+        HIGHEST.fetch_max(fd as u32, Ordering::Relaxed);
+    }
     // Most descriptors are and stay nothing to us: no store, so that no page of the table is touched for them.
     if word.load(Ordering::Relaxed) != value {
         word.store(value, Ordering::Relaxed);
@@ -81,6 +92,6 @@ pub fn set(fd: i32, known: Known) {
 
 /// The objects among the descriptors `first` to `last`.
 pub fn objects_between(first: u32, last: u32) -> impl Iterator<Item = (i32, ObjectId)> {
-    let end = (last as usize).min(ROOM - 1);
+    let end = (last.min(highest()) as usize).min(ROOM - 1);
     (first as usize..=end).filter_map(|fd| object(fd as i32).map(|id| (fd as i32, id)))
 }

@@ -219,9 +219,8 @@ struct Scratch(&'static Shelf);
 
 impl Scratch {
     fn take() -> Option<Scratch> {
-        let free = |shelf: &&Shelf| {
-            shelf.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
-        };
+        let free =
+            |shelf: &&Shelf| shelf.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
         SHELVES.iter().find(free).map(Scratch)
     }
 }

@@ -32,7 +32,13 @@ fn node(number: u32) -> Node {
 
 /// Calls `each` for the words that hold the bits of `[start, end)`, with the mask of the bits meant; stops when it
 /// returns `false`.
-fn words(start: usize, end: usize, make: bool, mut each: impl FnMut(&AtomicU64, u64) -> bool, coarse: impl Fn() -> bool) {
+fn words(
+    start: usize,
+    end: usize,
+    make: bool,
+    mut each: impl FnMut(&AtomicU64, u64) -> bool,
+    coarse: impl Fn() -> bool,
+) {
     let last = end.saturating_sub(1) >> PAGE_SHIFT;
     let mut page = start >> PAGE_SHIFT;
     while page <= last && start < end {
@@ -75,12 +81,30 @@ fn words(start: usize, end: usize, make: bool, mut each: impl FnMut(&AtomicU64, 
 
 /// Marks `[start, start + length)` as ours.
 pub fn add(start: usize, length: usize) {
-    words(start, start.saturating_add(length), true, |word, mask| { word.fetch_or(mask, Ordering::Relaxed); true }, || true);
+    words(
+        start,
+        start.saturating_add(length),
+        true,
+        |word, mask| {
+            word.fetch_or(mask, Ordering::Relaxed);
+            true
+        },
+        || true,
+    );
 }
 
 /// Unmarks it.
 pub fn remove(start: usize, length: usize) {
-    words(start, start.saturating_add(length), false, |word, mask| { word.fetch_and(!mask, Ordering::Relaxed); true }, || true);
+    words(
+        start,
+        start.saturating_add(length),
+        false,
+        |word, mask| {
+            word.fetch_and(!mask, Ordering::Relaxed);
+            true
+        },
+        || true,
+    );
 }
 
 /// Whether any page of it is ours.
@@ -99,7 +123,10 @@ pub fn any(start: usize, length: usize) -> bool {
             found.set(found.get() || hit);
             !hit
         },
-        || { found.set(true); false },
+        || {
+            found.set(true);
+            false
+        },
     );
     found.get()
 }

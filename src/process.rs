@@ -1,12 +1,12 @@
 //! Who we are: process slot, pid and tid without a system call per call, right after every kind of fork.
 
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
 
 use crate::recorder::Recorder;
-use crate::{clock, sys};
+use crate::{audit, clock, sys};
 
 static PID: AtomicU32 = AtomicU32::new(0);
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
@@ -14,6 +14,8 @@ static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
 static FORK_PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 /// Where the thread id stands relative to the thread pointer; 0: not known.
 static TID_OFFSET: AtomicI32 = AtomicI32::new(0);
+/// Whether forked children are audited.
+static FOLLOW: AtomicBool = AtomicBool::new(true);
 /// The process that the recorder was made by.
 static ROOT: AtomicU32 = AtomicU32::new(0);
 
@@ -39,7 +41,8 @@ const TID_PLACES: &[i32] = &[0x2d0, 0x30, 0x38];
 const TID_PLACES: &[i32] = &[-0x620, -0x630, -0xa8, -0xb0];
 
 /// Learns who we are, at start, on the thread that runs it.
-pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64) {
+pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, follow: bool) {
+    FOLLOW.store(follow, Ordering::Relaxed);
     let tid = sys::gettid();
     for &offset in TID_PLACES {
         if read_tid(offset) == tid as u32 {
@@ -50,7 +53,8 @@ pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64) {
     if let Ok(page) = sys::map_anonymous(4096, libc::MAP_PRIVATE) {
         // SAFETY: advice on our own fresh page. Where the kernel does not know it (before 4.14), the page is left out
         // below and only forks that a hook sees are noticed.
-        let wiped = unsafe { sys::call(libc::SYS_madvise, page as usize, 4096, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
+        let wiped =
+            unsafe { sys::call(libc::SYS_madvise, page as usize, 4096, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
         if wiped == 0 {
             FORK_PAGE.store(page.cast(), Ordering::Release);
         }
@@ -128,7 +132,8 @@ impl Inside {
     /// Marks it. With more threads inside than there are places, one is not marked, and its inner call is noted too.
     pub fn new() -> Inside {
         let me = sys::thread_pointer();
-        let free = INSIDE.iter().find(|place| place.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        let free =
+            INSIDE.iter().find(|place| place.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok());
         if free.is_some() {
             INSIDE_COUNT.fetch_add(1, Ordering::Relaxed);
         }
@@ -236,6 +241,9 @@ pub fn before_fork(recorder: &Recorder) -> u32 {
 /// the fork.
 pub fn adopt(recorder: &Recorder, number: Option<u32>) {
     mark_page();
+    if !FOLLOW.load(Ordering::Relaxed) {
+        audit::stop();
+    }
     let parent = PID.load(Ordering::Relaxed);
     let tid = tid();
     // Right after a fork by the C library the only thread's id is the pid. A raw clone leaves the parent's there.
@@ -269,12 +277,21 @@ pub fn after_fork(recorder: &Recorder, number: u32, child: u32) {
     }
 }
 
-/// The calling process is about to end with `status`.
-pub fn ending(recorder: &Recorder, status: i32) {
+/// The calling process is about to end with `status`; its handlers may still run.
+pub fn leaving(recorder: &Recorder, status: i32) {
     let me = me(recorder);
-    let Some(place) = place(recorder, u32::from(me.slot)) else { return };
-    place.set(slot::END, slot::END_EXIT | u64::from(status as u32) << 8);
-    place.set(slot::ENDED, clock::now());
+    if let Some(place) = place(recorder, u32::from(me.slot)) {
+        place.set(slot::END, slot::END_EXIT | u64::from(status as u32) << 8);
+    }
+}
+
+/// The calling process has nothing left to do but to speak its verdict. Of two that come here at once, the later one
+/// speaks for both.
+pub fn ending(recorder: &Recorder) {
+    let me = me(recorder);
+    if let Some(ended) = place(recorder, u32::from(me.slot)).and_then(|place| place.0.get(slot::ENDED)) {
+        ended.store(clock::now(), Ordering::SeqCst);
+    }
 }
 
 /// The verdict is spoken: nobody needs to wait for this process any more.

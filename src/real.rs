@@ -51,7 +51,15 @@ pub unsafe fn shm_open(name: *const c_char, oflag: c_int, mode: mode_t) -> c_int
             let flags = oflag | libc::O_NOFOLLOW | libc::O_CLOEXEC;
             // SAFETY: the path ends in NUL.
             let fd = unsafe {
-                sys::call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, mode as usize, 0, 0)
+                sys::call(
+                    libc::SYS_openat,
+                    libc::AT_FDCWD as usize,
+                    path.as_ptr() as usize,
+                    flags as usize,
+                    mode as usize,
+                    0,
+                    0,
+                )
             };
             libc_result(fd) as c_int
         }
@@ -107,7 +115,9 @@ pub fn shmget(key: key_t, size: size_t, shmflg: c_int) -> c_int {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(key, size, shmflg) },
         // SAFETY: no pointers.
-        None => libc_result(unsafe { sys::call(libc::SYS_shmget, key as usize, size, shmflg as usize, 0, 0, 0) }) as c_int,
+        None => {
+            libc_result(unsafe { sys::call(libc::SYS_shmget, key as usize, size, shmflg as usize, 0, 0, 0) }) as c_int
+        }
     }
 }
 
@@ -149,7 +159,8 @@ pub unsafe fn shmctl(shmid: c_int, cmd: c_int, buf: *mut shmid_ds) -> c_int {
         Some(next) => unsafe { next(shmid, cmd, buf) },
         // SAFETY: the caller's arguments, passed on.
         None => {
-            libc_result(unsafe { sys::call(libc::SYS_shmctl, shmid as usize, cmd as usize, buf as usize, 0, 0, 0) }) as c_int
+            libc_result(unsafe { sys::call(libc::SYS_shmctl, shmid as usize, cmd as usize, buf as usize, 0, 0, 0) })
+                as c_int
         }
     }
 }

@@ -56,7 +56,11 @@ impl Recorder {
         Err(refused)
     }
 
-    fn over(words: &'static [AtomicU64], regions: [(usize, usize); layout::REGION_COUNT], entry_words: usize) -> Recorder {
+    fn over(
+        words: &'static [AtomicU64],
+        regions: [(usize, usize); layout::REGION_COUNT],
+        entry_words: usize,
+    ) -> Recorder {
         let slice = |(offset, length): (usize, usize)| words.get(offset / 8..(offset + length) / 8).unwrap_or(&[]);
         Recorder { words, regions: regions.map(slice), entry_words }
     }

@@ -120,7 +120,8 @@ impl Recorder {
         let mut head = free.load(Ordering::Acquire);
         while head as u32 != 0 {
             let number = head as u32 as usize - 1;
-            let next = entries.get(number * self.entry_words + entry::NEXT).map_or(0, |word| word.load(Ordering::Relaxed));
+            let next =
+                entries.get(number * self.entry_words + entry::NEXT).map_or(0, |word| word.load(Ordering::Relaxed));
             // The upper half counts every change, so that a list that changed and changed back is not taken for unchanged.
             let changed = (head >> 32).wrapping_add(1) << 32 | (next & 0xFFFF_FFFF);
             match free.compare_exchange_weak(head, changed, Ordering::AcqRel, Ordering::Acquire) {

@@ -1,6 +1,8 @@
 //! The start: before the program's own code where the loader runs our constructor, else at the first hook.
 
 use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
@@ -146,12 +148,17 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     let envp = given.map_or_else(|| libc.environment(), |given| given.envp);
     let value = match envp.is_null() {
         // Before the C library's own start, in .preinit_array: the kernel still knows.
-        true => procfs::environ(&read_file(c"/proc/self/environ", 1 << 20), b"SHMAUDIT_OPTIONS").unwrap_or(&[]).to_vec(),
+        true => {
+            procfs::environ(&read_file(c"/proc/self/environ", 1 << 20), b"SHMAUDIT_OPTIONS").unwrap_or(&[]).to_vec()
+        }
         false => variable(envp, b"SHMAUDIT_OPTIONS"),
     };
     let (options, warnings) = Options::parse(&value, libc.auxiliary(libc::AT_SECURE) != 0);
     for warning in &warnings {
         log::say(&[warning]);
+    }
+    if !options.follow && is_parent_audited() {
+        return None;
     }
     let recorder = match Recorder::anonymous(options.stacks) {
         Ok(recorder) => recorder,
@@ -168,7 +175,7 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     let exe = executable();
     let stat = read_file(c"/proc/self/stat", 4096);
     let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
-    process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime);
+    process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime, options.follow);
     modules::record(&recorder, process::me(&recorder).slot, &exe);
     if options.stacks > 0 {
         // The kernel puts the program's name at the top of the first stack, above every frame.
@@ -180,6 +187,12 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     }
     end::register(libc.on_exit, libc.at_quick_exit);
     Some(Box::new(Audit { recorder, options, log }))
+}
+
+/// Whether the process that started this one has the library loaded: with `follow=0` the audit ends there.
+fn is_parent_audited() -> bool {
+    let path = CString::new(format!("/proc/{}/maps", sys::getppid())).unwrap_or_default();
+    read_file(&path, 8 << 20).windows(b"libshmaudit.so".len()).any(|window| window == b"libshmaudit.so")
 }
 
 fn help(options: &Options) {

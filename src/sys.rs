@@ -49,7 +49,15 @@ pub fn open(path: CStr, flags: i32, mode: u32) -> Result<Fd, i32> {
 pub fn open_at(dir: i32, path: CStr, flags: i32, mode: u32) -> Result<Fd, i32> {
     // SAFETY: the path ends in NUL and lives through the call.
     let fd = unsafe {
-        call(libc::SYS_openat, dir as usize, path.as_ptr() as usize, (flags | libc::O_CLOEXEC) as usize, mode as usize, 0, 0)
+        call(
+            libc::SYS_openat,
+            dir as usize,
+            path.as_ptr() as usize,
+            (flags | libc::O_CLOEXEC) as usize,
+            mode as usize,
+            0,
+            0,
+        )
     };
     if fd < 0 { Err(-fd as i32) } else { Ok(Fd(fd as i32)) }
 }

@@ -86,7 +86,8 @@ impl Kernel for World {
         let text = read_file(&self.proc(pid, "stat"), 4096);
         match procfs::proc_stat(&text) {
             Some(stat) => {
-                !matches!(stat.state, b'Z' | b'X') && (starttime == 0 || stat.starttime == 0 || stat.starttime == starttime)
+                !matches!(stat.state, b'Z' | b'X')
+                    && (starttime == 0 || stat.starttime == 0 || stat.starttime == starttime)
             }
             // No /proc: a signal can at least ask.
             None => sys::stat_at(libc::AT_FDCWD, c"/proc/self/stat", 0).is_err() && sys::exists(pid),

@@ -8,23 +8,23 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod calls;
 pub mod findings;
 pub mod json;
 pub mod kernel;
+pub mod layout;
 pub mod ledger;
 pub mod line;
-pub mod symbols;
 pub mod logline;
-pub mod procfs;
-pub mod words;
-pub mod calls;
-pub mod layout;
 pub mod options;
+pub mod procfs;
 pub mod reader;
 pub mod record;
 pub mod report;
 pub mod suppress;
+pub mod symbols;
 pub mod text;
+pub mod words;
 
 #[cfg(test)]
 mod testing;

@@ -343,7 +343,10 @@ impl Options {
                 continue;
             }
             let Some((key, value)) = part.split_once('=') else {
-                warnings.push(format!("SHMAUDIT_OPTIONS: '{}' has no value: write key=value (help=1 lists the keys)", tame(part)));
+                warnings.push(format!(
+                    "SHMAUDIT_OPTIONS: '{}' has no value: write key=value (help=1 lists the keys)",
+                    tame(part)
+                ));
                 continue;
             };
             let (key, value) = (key.trim(), unquoted(value.trim()));
@@ -441,7 +444,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named_and_changes_nothing() {
-        let (options, warnings) = Options::parse(b"nope=1:stacks=65:log_format=xml:trace=all,x:verbose:stacks=+3:log=", false);
+        let (options, warnings) =
+            Options::parse(b"nope=1:stacks=65:log_format=xml:trace=all,x:verbose:stacks=+3:log=", false);
         assert_eq!(options, Options::default());
         assert_eq!(warnings.len(), 7);
         assert!(warnings[0].contains("unknown key 'nope'"));
@@ -450,7 +454,8 @@ mod tests {
 
     #[test]
     fn a_set_user_id_program_writes_no_file_for_us() {
-        let (options, warnings) = Options::parse(b"log=/etc/x:report=/etc/y:journal=/etc:suppressions=/etc/z:stacks=3", true);
+        let (options, warnings) =
+            Options::parse(b"log=/etc/x:report=/etc/y:journal=/etc:suppressions=/etc/z:stacks=3", true);
         assert_eq!(options, Options { stacks: 3, ..Options::default() });
         assert_eq!(warnings.len(), 4);
         assert!(Options::parse(b"log=off:report=stderr", true).1.is_empty());

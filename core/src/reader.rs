@@ -231,9 +231,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
     }
 
     fn bytes(&self, region: Region, word: usize, length: usize) -> Vec<u8> {
-        (0..length)
-            .map(|at| (self.get(region, word + at / 8).unwrap_or(0) >> (8 * (at % 8))) as u8)
-            .collect()
+        (0..length).map(|at| (self.get(region, word + at / 8).unwrap_or(0) >> (8 * (at % 8))) as u8).collect()
     }
 
     /// Calls `each` with the creating record of every object that has not been removed.
@@ -248,9 +246,8 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
                 continue;
             }
             let room = self.entry_words - layout::entry::RECORD;
-            let event = decoded.read(|at| {
-                if at < room { self.get(Region::Entries, base + layout::entry::RECORD + at) } else { None }
-            });
+            let event = decoded
+                .read(|at| if at < room { self.get(Region::Entries, base + layout::entry::RECORD + at) } else { None });
             let Some(event) = event else { continue };
             if self.get(Region::Entries, base + layout::entry::STATE) == Some(state) {
                 each(&event);

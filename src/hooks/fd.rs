@@ -115,9 +115,10 @@ pub extern "C" fn dup3(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(oldfd, newfd, flags) },
         // SAFETY: no pointers.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_dup3, oldfd as usize, newfd as usize, flags as usize, 0, 0, 0)
-        }) as c_int,
+        None => {
+            libc_result(unsafe { sys::call(libc::SYS_dup3, oldfd as usize, newfd as usize, flags as usize, 0, 0, 0) })
+                as c_int
+        }
     };
     replaced(seen, result, oldfd, newfd, &[oldfd as u32 as u64, newfd as u32 as u64, flags as u32 as u64]);
     result

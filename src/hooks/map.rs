@@ -29,7 +29,15 @@ unsafe fn real_mmap(
         Some(next) => unsafe { next(addr, length, prot, flags, fd, offset) },
         // SAFETY: the caller's arguments, passed on.
         None => libc_result(unsafe {
-            sys::call(libc::SYS_mmap, addr as usize, length, prot as usize, flags as usize, fd as usize, offset as usize)
+            sys::call(
+                libc::SYS_mmap,
+                addr as usize,
+                length,
+                prot as usize,
+                flags as usize,
+                fd as usize,
+                offset as usize,
+            )
         }) as *mut c_void,
     }
 }
@@ -44,8 +52,8 @@ unsafe fn map(
     fd: c_int,
     offset: i64,
 ) -> *mut c_void {
-    let may_be_object = flags & libc::MAP_ANONYMOUS == 0
-        && (flags & libc::MAP_TYPE != libc::MAP_PRIVATE || fds::object(fd).is_some());
+    let may_be_object =
+        flags & libc::MAP_ANONYMOUS == 0 && (flags & libc::MAP_TYPE != libc::MAP_PRIVATE || fds::object(fd).is_some());
     let over_ours = flags & libc::MAP_FIXED != 0 && pages::any(addr as usize, length);
     if !may_be_object && !over_ours {
         // SAFETY: the caller's arguments, passed on.
@@ -66,7 +74,8 @@ unsafe fn map_object(
     offset: i64,
     over_ours: bool,
 ) -> *mut c_void {
-    let object = if flags & libc::MAP_ANONYMOUS != 0 || fds::get(fd) == Known::Other { None } else { objects::identify(fd) };
+    let object =
+        if flags & libc::MAP_ANONYMOUS != 0 || fds::get(fd) == Known::Other { None } else { objects::identify(fd) };
     if object.is_none() && !over_ours {
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
@@ -161,7 +170,15 @@ pub unsafe extern "C" fn mremap(
         Some(next) => unsafe { next(old_address, old_size, new_size, flags, new_address) },
         // SAFETY: the caller's arguments, passed on.
         None => libc_result(unsafe {
-            sys::call(libc::SYS_mremap, old_address as usize, old_size, new_size, flags as usize, new_address as usize, 0)
+            sys::call(
+                libc::SYS_mremap,
+                old_address as usize,
+                old_size,
+                new_size,
+                flags as usize,
+                new_address as usize,
+                0,
+            )
         }) as *mut c_void,
     };
     let Some(seen) = seen else { return at };
@@ -184,7 +201,9 @@ unsafe fn truncate(next: Option<Truncate>, fd: c_int, length: i64) -> c_int {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, length) },
         // SAFETY: no pointers.
-        None => libc_result(unsafe { sys::call(libc::SYS_ftruncate, fd as usize, length as usize, 0, 0, 0, 0) }) as c_int,
+        None => {
+            libc_result(unsafe { sys::call(libc::SYS_ftruncate, fd as usize, length as usize, 0, 0, 0, 0) }) as c_int
+        }
     };
     let Some(object) = fds::object(fd) else { return real() };
     let seen = Seen::start(Call::Ftruncate);
@@ -239,7 +258,9 @@ unsafe fn posix_allocate(next: Option<PosixAllocate>, fd: c_int, offset: i64, le
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, offset, len) },
         // SAFETY: no pointers. The function returns the error number.
-        None => unsafe { -sys::call(libc::SYS_fallocate, fd as usize, 0, offset as usize, len as usize, 0, 0) as c_int },
+        None => unsafe {
+            -sys::call(libc::SYS_fallocate, fd as usize, 0, offset as usize, len as usize, 0, 0) as c_int
+        },
     };
     let Some(object) = fds::object(fd) else { return real() };
     let seen = Seen::start(Call::PosixFallocate);

@@ -67,7 +67,11 @@ fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, 
     if made & FLAG_MAYBE_CREATED != 0 && objects::find(&seen, hash_name(name)).is_none() {
         made = FLAG_CREATED;
     }
-    seen.end(i64::from(fd), fd == -1, About { flags: made, label: name, ..About::args(args).object(object).data(path) });
+    seen.end(
+        i64::from(fd),
+        fd == -1,
+        About { flags: made, label: name, ..About::args(args).object(object).data(path) },
+    );
 }
 
 type Open = unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int;
@@ -201,9 +205,10 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
         // SAFETY: the caller's argument, passed on.
         Some(next) => unsafe { next(path) },
         // SAFETY: the caller's argument, passed on.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, 0, 0, 0, 0)
-        }) as c_int,
+        None => {
+            libc_result(unsafe { sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, 0, 0, 0, 0) })
+                as c_int
+        }
     };
     // SAFETY: what the call was given.
     unsafe { unlinked(seen, mark, result, path, &[]) };
@@ -254,7 +259,11 @@ unsafe fn renamed(seen: Seen, mark: Option<u64>, result: c_int, old: *const c_ch
     if result == 0 {
         objects::renamed(&seen, from.map(|(_, name)| name), to.map(|(_, name)| name));
     }
-    seen.end(i64::from(result), result == -1, About { mark, ..About::args(args).data(data.get(..length).unwrap_or(&[])) });
+    seen.end(
+        i64::from(result),
+        result == -1,
+        About { mark, ..About::args(args).data(data.get(..length).unwrap_or(&[])) },
+    );
 }
 
 /// `rename`.
@@ -269,7 +278,9 @@ pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(old, new) },
         // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe { sys::call(libc::SYS_renameat2, at, old as usize, at, new as usize, 0, 0) }) as c_int,
+        None => {
+            libc_result(unsafe { sys::call(libc::SYS_renameat2, at, old as usize, at, new as usize, 0, 0) }) as c_int
+        }
     };
     // SAFETY: what the call was given.
     unsafe { renamed(seen, mark, result, old, new, &[]) };
@@ -314,7 +325,15 @@ pub unsafe extern "C" fn renameat2(
         Some(next) => unsafe { next(olddir, old, newdir, new, flags) },
         // SAFETY: the caller's arguments, passed on.
         None => libc_result(unsafe {
-            sys::call(libc::SYS_renameat2, olddir as usize, old as usize, newdir as usize, new as usize, flags as usize, 0)
+            sys::call(
+                libc::SYS_renameat2,
+                olddir as usize,
+                old as usize,
+                newdir as usize,
+                new as usize,
+                flags as usize,
+                0,
+            )
         }) as c_int,
     };
     // SAFETY: what the call was given.
@@ -333,9 +352,8 @@ pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_i
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(name, flags) },
         // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_memfd_create, name as usize, flags as usize, 0, 0, 0, 0)
-        }) as c_int,
+        None => libc_result(unsafe { sys::call(libc::SYS_memfd_create, name as usize, flags as usize, 0, 0, 0, 0) })
+            as c_int,
     };
     let readable = fd != -1 || errno::get() != libc::EFAULT;
     // SAFETY: the kernel has read the name without a fault.

@@ -159,7 +159,9 @@ type Strings = *const *const c_char;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    replacing(Call::Execve, &[], Some(path), || next!(execve).map_or_else(no_such_call, |next| unsafe { next(path, argv, envp) }))
+    replacing(Call::Execve, &[], Some(path), || {
+        next!(execve).map_or_else(no_such_call, |next| unsafe { next(path, argv, envp) })
+    })
 }
 
 /// `execv`.
@@ -169,7 +171,9 @@ pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: String
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    replacing(Call::Execv, &[], Some(path), || next!(execv).map_or_else(no_such_call, |next| unsafe { next(path, argv) }))
+    replacing(Call::Execv, &[], Some(path), || {
+        next!(execv).map_or_else(no_such_call, |next| unsafe { next(path, argv) })
+    })
 }
 
 /// `execvp`.
@@ -179,7 +183,9 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execvp(file: *const c_char, argv: Strings) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    replacing(Call::Execvp, &[], Some(file), || next!(execvp).map_or_else(no_such_call, |next| unsafe { next(file, argv) }))
+    replacing(Call::Execvp, &[], Some(file), || {
+        next!(execvp).map_or_else(no_such_call, |next| unsafe { next(file, argv) })
+    })
 }
 
 /// `execvpe`.
@@ -212,7 +218,15 @@ pub unsafe extern "C" fn execveat(
         Some(next) => unsafe { next(dirfd, path, argv, envp, flags) },
         // SAFETY: the caller's arguments, passed on.
         None => libc_result(unsafe {
-            sys::call(libc::SYS_execveat, dirfd as usize, path as usize, argv as usize, envp as usize, flags as usize, 0)
+            sys::call(
+                libc::SYS_execveat,
+                dirfd as usize,
+                path as usize,
+                argv as usize,
+                envp as usize,
+                flags as usize,
+                0,
+            )
         }) as c_int,
     })
 }
@@ -225,7 +239,9 @@ pub unsafe extern "C" fn execveat(
 pub unsafe extern "C" fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int {
     let args = [fd as u32 as u64];
     // SAFETY: the caller's arguments, passed on.
-    replacing(Call::Fexecve, &args, None, || next!(fexecve).map_or_else(no_such_call, |next| unsafe { next(fd, argv, envp) }))
+    replacing(Call::Fexecve, &args, None, || {
+        next!(fexecve).map_or_else(no_such_call, |next| unsafe { next(fd, argv, envp) })
+    })
 }
 
 fn leaving(call: Call, status: c_int) {
@@ -233,7 +249,7 @@ fn leaving(call: Call, status: c_int) {
     if let Some(audit) = seen.audit() {
         end::status_is(status);
         if !process::is_vfork_child() {
-            process::ending(&audit.recorder, status);
+            process::leaving(&audit.recorder, status);
         }
     }
     seen.end(0, false, About::args(&[status as u32 as u64]));
