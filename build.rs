@@ -82,10 +82,10 @@ extern "C" {{
 "#
     );
     let path = root.join("include/shmaudit.h");
-    if fs::read_to_string(&path).ok().as_deref() != Some(&text) {
-        if let Err(error) = fs::write(&path, &text) {
-            println!("cargo:warning={}: {error}", path.display());
-        }
+    if fs::read_to_string(&path).ok().as_deref() != Some(&text)
+        && let Err(error) = fs::write(&path, &text)
+    {
+        println!("cargo:warning={}: {error}", path.display());
     }
 }
 

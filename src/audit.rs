@@ -277,12 +277,13 @@ impl Audit {
 
     #[inline(always)]
     fn log(&'static self, event: &Event, about: About) {
-        if self.logs(event.call) && (event.call.trace() != Trace::Process || self.recorder.is_concerned()) {
-            if let Some(log) = &self.log {
-                let kept = errno::Kept::new();
-                log.call(self, event, about);
-                drop(kept);
-            }
+        if self.logs(event.call)
+            && (event.call.trace() != Trace::Process || self.recorder.is_concerned())
+            && let Some(log) = &self.log
+        {
+            let kept = errno::Kept::new();
+            log.call(self, event, about);
+            drop(kept);
         }
     }
 }

@@ -253,10 +253,10 @@ impl Table {
             }
             loop {
                 let chained = *((chain_at + (index - first) as usize * 4) as *const u32);
-                if chained | 1 == hash | 1 {
-                    if let Some(address) = self.check(index as usize, name) {
-                        return Some(address);
-                    }
+                if chained | 1 == hash | 1
+                    && let Some(address) = self.check(index as usize, name)
+                {
+                    return Some(address);
                 }
                 if chained & 1 != 0 {
                     return None;

@@ -107,10 +107,10 @@ impl Log {
     pub fn file(path: &str) -> Result<Log, i32> {
         let path = CString::new(String::from(path)).map_err(|_| libc::EINVAL)?;
         let sink = Sink::none();
-        if let Err(errno) = open(&sink, &path) {
-            if !matches!(errno, libc::EINVAL | libc::EMFILE) {
-                return Err(errno);
-            }
+        if let Err(errno) = open(&sink, &path)
+            && !matches!(errno, libc::EINVAL | libc::EMFILE)
+        {
+            return Err(errno);
         }
         Ok(Log { file: Some((sink, path)), lost: AtomicU64::new(0) })
     }

@@ -68,10 +68,10 @@ fn words(
                 let span = (64 - bit).min(last + 1 - page);
                 let mask = if span == 64 { u64::MAX } else { ((1 << span) - 1) << bit };
                 let index = (page >> 6) & (NODE_WORDS - 1);
-                if let Some(word) = bits.get(index) {
-                    if !each(word, mask) {
-                        return;
-                    }
+                if let Some(word) = bits.get(index)
+                    && !each(word, mask)
+                {
+                    return;
                 }
                 page += span;
             }

@@ -267,10 +267,10 @@ pub fn after_fork(recorder: &Recorder, number: u32, child: u32) {
         return;
     }
     let ours = u64::from(child) | u64::from(PID.load(Ordering::Relaxed)) << 32;
-    if let Some(pid) = place.0.get(slot::PID) {
-        if pid.compare_exchange(0, ours, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            place.set(slot::STARTED, clock::now());
-        }
+    if let Some(pid) = place.0.get(slot::PID)
+        && pid.compare_exchange(0, ours, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    {
+        place.set(slot::STARTED, clock::now());
     }
     if let Some(state) = place.0.first() {
         let _ = state.compare_exchange(slot::STATE_FORKING, slot::STATE_LIVE, Ordering::AcqRel, Ordering::Relaxed);

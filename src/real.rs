@@ -114,8 +114,8 @@ pub fn shmget(key: key_t, size: size_t, shmflg: c_int) -> c_int {
     match next!(shmget) {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(key, size, shmflg) },
-        // SAFETY: no pointers.
         None => {
+            // SAFETY: no pointers.
             libc_result(unsafe { sys::call(libc::SYS_shmget, key as usize, size, shmflg as usize, 0, 0, 0) }) as c_int
         }
     }
@@ -157,8 +157,8 @@ pub unsafe fn shmctl(shmid: c_int, cmd: c_int, buf: *mut shmid_ds) -> c_int {
     match next!(shmctl) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(shmid, cmd, buf) },
-        // SAFETY: the caller's arguments, passed on.
         None => {
+            // SAFETY: the caller's arguments, passed on.
             libc_result(unsafe { sys::call(libc::SYS_shmctl, shmid as usize, cmd as usize, buf as usize, 0, 0, 0) })
                 as c_int
         }

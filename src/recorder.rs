@@ -113,10 +113,10 @@ impl Recorder {
         if let Some(calls) = counters.get(base) {
             calls.fetch_add(1, Ordering::Relaxed);
         }
-        if errno != 0 {
-            if let Some(failures) = counters.get(base + (errno as usize).clamp(1, ERRNOS - 1)) {
-                failures.fetch_add(1, Ordering::Relaxed);
-            }
+        if errno != 0
+            && let Some(failures) = counters.get(base + (errno as usize).clamp(1, ERRNOS - 1))
+        {
+            failures.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -30,7 +30,7 @@ extern "C" fn constructor(argc: c_int, argv: *const *const c_char, envp: *const 
     // musl passes nothing, and the registers hold anything. The real thing proves itself: envp follows argv's NULL.
     let real = (1..1 << 20).contains(&argc)
         && !argv.is_null()
-        && argv as usize % 8 == 0
+        && (argv as usize).is_multiple_of(8)
         && envp as usize == argv as usize + (argc as usize + 1) * 8;
     let kept = errno::Kept::new();
     audit::begin(if real { Some(Given { envp }) } else { None });

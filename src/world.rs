@@ -72,10 +72,10 @@ impl Kernel for World {
                 let length = usize::from(u16::from_le_bytes([low, high]));
                 let name = entries.get(19..length).unwrap_or(&[]);
                 let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
-                if let Some(fd) = core::str::from_utf8(name).ok().and_then(|name| name.parse::<i32>().ok()) {
-                    if fd != directory.0 {
-                        found.extend(regular(&directory, fd));
-                    }
+                if let Some(fd) = core::str::from_utf8(name).ok().and_then(|name| name.parse::<i32>().ok())
+                    && fd != directory.0
+                {
+                    found.extend(regular(&directory, fd));
                 }
                 entries = entries.get(length.max(19)..).unwrap_or(&[]);
             }

@@ -114,8 +114,8 @@ pub extern "C" fn dup3(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
     let result = match next!(dup3) {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(oldfd, newfd, flags) },
-        // SAFETY: no pointers.
         None => {
+            // SAFETY: no pointers.
             libc_result(unsafe { sys::call(libc::SYS_dup3, oldfd as usize, newfd as usize, flags as usize, 0, 0, 0) })
                 as c_int
         }

@@ -200,8 +200,8 @@ unsafe fn truncate(next: Option<Truncate>, fd: c_int, length: i64) -> c_int {
     let real = || match next {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, length) },
-        // SAFETY: no pointers.
         None => {
+            // SAFETY: no pointers.
             libc_result(unsafe { sys::call(libc::SYS_ftruncate, fd as usize, length as usize, 0, 0, 0, 0) }) as c_int
         }
     };

@@ -62,10 +62,11 @@ pub fn find(seen: &Seen, hash: u64) -> Option<Found> {
 /// meanwhile, and the entry to go is the one that `again` finds now (0: labels of this family do not repeat).
 pub fn remove(seen: &Seen, found: Option<Found>, again: u64) {
     let (Some(audit), Some(found)) = (seen.audit(), found) else { return };
-    if !audit.recorder.remove(found) && again != 0 {
-        if let Some(found) = audit.recorder.find(again) {
-            audit.recorder.remove(found);
-        }
+    if !audit.recorder.remove(found)
+        && again != 0
+        && let Some(found) = audit.recorder.find(again)
+    {
+        audit.recorder.remove(found);
     }
 }
 

@@ -204,8 +204,8 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
     let result = match next!(unlink) {
         // SAFETY: the caller's argument, passed on.
         Some(next) => unsafe { next(path) },
-        // SAFETY: the caller's argument, passed on.
         None => {
+            // SAFETY: the caller's argument, passed on.
             libc_result(unsafe { sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, 0, 0, 0, 0) })
                 as c_int
         }
@@ -277,8 +277,8 @@ pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int
     let result = match next!(rename) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(old, new) },
-        // SAFETY: the caller's arguments, passed on.
         None => {
+            // SAFETY: the caller's arguments, passed on.
             libc_result(unsafe { sys::call(libc::SYS_renameat2, at, old as usize, at, new as usize, 0, 0) }) as c_int
         }
     };

@@ -158,8 +158,8 @@ type Strings = *const *const c_char;
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
-    // SAFETY: the caller's arguments, passed on.
     replacing(Call::Execve, &[], Some(path), || {
+        // SAFETY: the caller's arguments, passed on.
         next!(execve).map_or_else(no_such_call, |next| unsafe { next(path, argv, envp) })
     })
 }
@@ -170,8 +170,8 @@ pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: String
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
-    // SAFETY: the caller's arguments, passed on.
     replacing(Call::Execv, &[], Some(path), || {
+        // SAFETY: the caller's arguments, passed on.
         next!(execv).map_or_else(no_such_call, |next| unsafe { next(path, argv) })
     })
 }
@@ -182,8 +182,8 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execvp(file: *const c_char, argv: Strings) -> c_int {
-    // SAFETY: the caller's arguments, passed on.
     replacing(Call::Execvp, &[], Some(file), || {
+        // SAFETY: the caller's arguments, passed on.
         next!(execvp).map_or_else(no_such_call, |next| unsafe { next(file, argv) })
     })
 }
@@ -238,8 +238,8 @@ pub unsafe extern "C" fn execveat(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int {
     let args = [fd as u32 as u64];
-    // SAFETY: the caller's arguments, passed on.
     replacing(Call::Fexecve, &args, None, || {
+        // SAFETY: the caller's arguments, passed on.
         next!(fexecve).map_or_else(no_such_call, |next| unsafe { next(fd, argv, envp) })
     })
 }
