@@ -19,8 +19,7 @@ demo: all ## audit an example that leaks: its log, its report
 	@mkdir -p target/demo
 	@$(CC) -g -o target/demo/leak c-tests/leak_posix.c $$(sed -n 's/^libs: //p' c-tests/leak_posix.expect)
 	@echo '$$ LD_PRELOAD=libshmaudit.so ./leak'
-	@cd target/demo && LD_PRELOAD=$(CURDIR)/$(LIBRARY) ./leak
-	@rm -f /dev/shm/shmaudit-leak_posix*
+	@cd target/demo && LD_PRELOAD=$(CURDIR)/$(LIBRARY) ./leak; status=$$?; rm -f /dev/shm/shmaudit-leak_posix; exit $$status
 
 .PHONY: test
 test: all ## run every test that needs nothing but cargo, gcc and make; what needs more says so

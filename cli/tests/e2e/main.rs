@@ -24,6 +24,7 @@ mod hardship;
 mod header;
 mod libcs;
 mod options;
+mod readme;
 mod reports;
 mod scenarios;
 mod syscalls;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     endings::add(&mut trials);
     hardship::add(&mut trials);
     family::add(&mut trials);
+    readme::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()
