@@ -13,7 +13,9 @@ const LIMIT_SECONDS: i64 = 60;
 
 /// Runs `work(argument)` contained. `false`: it gave up, faulted or took too long; nothing it shared is to be trusted.
 pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
-    let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK) else { return false };
+    let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK) else {
+        return false;
+    };
     let task = Task { work, argument };
     let everything = u64::MAX;
     let mut before = 0u64;

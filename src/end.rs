@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
-use crate::fds::{self, Known};
+use crate::fds;
 use crate::{conclude, contain, errno, process, real, sys};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
@@ -100,7 +100,7 @@ fn note_inner_closes(audit: &Audit) {
     for (fd, object) in fds::objects_between(0, fds::highest()) {
         let same = real::fstat(fd).is_some_and(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino));
         if !same {
-            fds::set(fd, Known::Nothing);
+            fds::set(fd, None);
             audit.note_unseen_close(fd, object);
         }
     }

@@ -1,7 +1,8 @@
 //! Which descriptors of this process are shared-memory objects, for the price of one load on every other descriptor.
 //!
 //! A table of identities in the process's own memory: a forked child inherits a copy, as it does the descriptors. It may
-//! be out of date, because descriptors also end inside the C library (`fclose`); whatever matters is asked of the kernel.
+//! be out of date, because descriptors also come and end where no hook sees it (`fclose`, `SCM_RIGHTS`): what is mapped and
+//! not in it is asked of the kernel, and so is what is open at the end.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -9,7 +10,6 @@ use shmaudit_core::record::{Family, ObjectId};
 
 const ROOM: usize = 1 << 16;
 const MEMFD: u64 = 1 << 63;
-const OTHER: u64 = u64::MAX;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
@@ -23,20 +23,14 @@ pub fn highest() -> u32 {
     HIGHEST.load(Ordering::Relaxed)
 }
 
-/// What is known of a descriptor.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// Nothing.
-    Nothing,
-    /// That it is not shared memory.
-    Other,
-    /// Which object it is.
-    Object(ObjectId),
-}
-
 /// The device of the shm mount, 0 where there is none.
 pub fn shm_dev() -> u64 {
     SHM_DEV.load(Ordering::Relaxed)
+}
+
+/// The device of memfds, 0 until this process has seen one.
+pub fn memfd_dev() -> u64 {
+    MEMFD_DEV.load(Ordering::Relaxed)
 }
 
 /// Says which device the shm mount is.
@@ -44,44 +38,31 @@ pub fn set_shm_dev(dev: u64) {
     SHM_DEV.store(dev, Ordering::Relaxed);
 }
 
-/// What the table says of `fd`.
-#[inline(always)]
-pub fn get(fd: i32) -> Known {
-    match FDS.get(fd as usize).map_or(0, |word| word.load(Ordering::Relaxed)) {
-        0 => Known::Nothing,
-        OTHER => Known::Other,
-        word if word & MEMFD != 0 => Known::Object(ObjectId {
-            family: Family::Memfd,
-            dev: MEMFD_DEV.load(Ordering::Relaxed),
-            ino: word & !MEMFD,
-        }),
-        ino => Known::Object(ObjectId { family: Family::Posix, dev: shm_dev(), ino }),
-    }
-}
-
-/// The object that `fd` is, if it is one.
+/// The object that `fd` is, if it is known to be one.
 #[inline(always)]
 pub fn object(fd: i32) -> Option<ObjectId> {
-    match get(fd) {
-        Known::Object(id) => Some(id),
-        _ => None,
+    match FDS.get(fd as usize).map_or(0, |word| word.load(Ordering::Relaxed)) {
+        0 => None,
+        word if word & MEMFD != 0 => {
+            Some(ObjectId { family: Family::Memfd, dev: MEMFD_DEV.load(Ordering::Relaxed), ino: word & !MEMFD })
+        }
+        ino => Some(ObjectId { family: Family::Posix, dev: shm_dev(), ino }),
     }
 }
 
-/// Notes what `fd` is.
+/// Notes what `fd` is; `None`: not an object, or not any more.
 #[inline(always)]
-pub fn set(fd: i32, known: Known) {
+pub fn set(fd: i32, object: Option<ObjectId>) {
     let Some(word) = FDS.get(fd as usize) else { return };
-    let value = match known {
-        Known::Nothing => 0,
-        Known::Other => OTHER,
-        Known::Object(id) if id.family == Family::Memfd => {
+    let value = match object {
+        None => 0,
+        Some(id) if id.family == Family::Memfd => {
             MEMFD_DEV.store(id.dev, Ordering::Relaxed);
             id.ino | MEMFD
         }
-        Known::Object(id) => id.ino,
+        Some(id) => id.ino,
     };
-    if value != 0 && value != OTHER {
+    if value != 0 {
         HIGHEST.fetch_max(fd as u32, Ordering::Relaxed);
     }
     // Most descriptors are and stay nothing to us: no store, so that no page of the table is touched for them.

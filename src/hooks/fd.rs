@@ -7,7 +7,7 @@ use shmaudit_core::record::ObjectId;
 
 use super::alias;
 use crate::audit::{self, About, Seen};
-use crate::fds::{self, Known};
+use crate::fds;
 use crate::real::{libc_result, next};
 use crate::{log, sys};
 
@@ -20,13 +20,11 @@ pub extern "C" fn close(fd: c_int) -> c_int {
         // SAFETY: no pointers.
         None => libc_result(unsafe { sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0) }) as c_int,
     };
-    let known = fds::get(fd);
-    if known == Known::Nothing {
+    let Some(object) = fds::object(fd) else {
         give_way(fd, fd);
         return real();
-    }
-    fds::set(fd, Known::Nothing);
-    let Known::Object(object) = known else { return real() };
+    };
+    fds::set(fd, None);
     let seen = Seen::start(Call::Close);
     let args = [fd as u32 as u64];
     let begun = seen.begin(About::args(&args).object(object));
@@ -47,7 +45,7 @@ fn give_way(first: c_int, last: c_int) {
 fn copied(seen: Option<Seen>, newfd: c_int, about: About) {
     let Some(seen) = seen else { return };
     if newfd != -1 {
-        fds::set(newfd, Known::Object(about.object));
+        fds::set(newfd, Some(about.object));
     }
     seen.end(i64::from(newfd), newfd == -1, about);
 }
@@ -78,7 +76,7 @@ fn replacing(call: Call, oldfd: c_int, newfd: c_int) -> Option<Seen> {
 fn replaced(seen: Option<Seen>, result: c_int, oldfd: c_int, newfd: c_int, args: &[u64]) {
     let object = fds::object(oldfd);
     if result != -1 && oldfd != newfd {
-        fds::set(newfd, object.map_or(Known::Nothing, Known::Object));
+        fds::set(newfd, object);
         if newfd == 2 {
             log::stderr_replaced();
         }
@@ -162,7 +160,7 @@ fn closing(call: Call, first: c_uint, last: c_uint) -> Option<Seen> {
 
 fn forget(first: c_uint, last: c_uint) {
     for (fd, _) in fds::objects_between(first, last) {
-        fds::set(fd, Known::Nothing);
+        fds::set(fd, None);
     }
 }
 

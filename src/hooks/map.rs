@@ -8,7 +8,7 @@ use shmaudit_core::record::ObjectId;
 
 use super::{alias, objects};
 use crate::audit::{About, Seen};
-use crate::fds::{self, Known};
+use crate::fds;
 use crate::real::{libc_result, next};
 use crate::{errno, pages, sys};
 
@@ -75,7 +75,7 @@ unsafe fn map_object(
     over_ours: bool,
 ) -> *mut c_void {
     let object =
-        if flags & libc::MAP_ANONYMOUS != 0 || fds::get(fd) == Known::Other { None } else { objects::identify(fd) };
+        if flags & libc::MAP_ANONYMOUS != 0 { None } else { fds::object(fd).or_else(|| objects::identify(fd)) };
     if object.is_none() && !over_ours {
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };

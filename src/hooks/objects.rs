@@ -7,7 +7,7 @@ use shmaudit_core::layout::{hash_name, hash_shmid};
 use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
 
 use crate::audit::Seen;
-use crate::fds::{self, Known};
+use crate::fds;
 use crate::registry::Found;
 use crate::{clock, real};
 
@@ -27,7 +27,7 @@ pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
         // The mount is another than at start: a program of a mount namespace of its own.
         fds::set_shm_dev(stat.st_dev);
     }
-    fds::set(fd, Known::Object(object));
+    fds::set(fd, Some(object));
     if made & FLAG_MAYBE_CREATED == 0 {
         return (object, made);
     }
@@ -36,21 +36,22 @@ pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
     (object, if fresh { made } else { made & !(FLAG_CREATED | FLAG_MAYBE_CREATED) })
 }
 
-/// What `fd` is, asked of the kernel when it is mapped: descriptors also come and go where no hook sees it.
+/// What `fd` is, asked of the kernel when it is mapped and not in the table: it came from another process, or by a call
+/// that no hook sees.
 pub fn identify(fd: c_int) -> Option<ObjectId> {
     let stat = real::fstat(fd)?;
-    let object = match stat.st_dev {
-        dev if dev == fds::shm_dev() && stat.st_mode & libc::S_IFMT == libc::S_IFREG => {
-            Some(ObjectId { family: Family::Posix, dev, ino: stat.st_ino })
-        }
-        dev => match fds::get(fd) {
-            // A memfd is a file of the kernel's own tmpfs, which has no path to be told by.
-            Known::Object(id) if id.family == Family::Memfd && id.dev == dev && id.ino == stat.st_ino => Some(id),
-            _ => None,
-        },
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return None;
+    }
+    let family = match stat.st_dev {
+        dev if dev == fds::shm_dev() => Family::Posix,
+        // A memfd is a file of the kernel's own tmpfs, which has no path to be told by.
+        dev if dev == fds::memfd_dev() => Family::Memfd,
+        _ => return None,
     };
-    fds::set(fd, object.map_or(Known::Other, Known::Object));
-    object
+    let object = ObjectId { family, dev: stat.st_dev, ino: stat.st_ino };
+    fds::set(fd, Some(object));
+    Some(object)
 }
 
 /// The registry's entry for `hash`, looked up before a removal.

@@ -9,7 +9,7 @@ use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_DATA, 
 
 use super::{alias, objects};
 use crate::audit::{self, About, Seen};
-use crate::fds::{self, Known};
+use crate::fds;
 use crate::real::{libc_result, next};
 use crate::{errno, process, real, sys};
 
@@ -43,7 +43,7 @@ unsafe fn opened(seen: Seen, fd: c_int, path: *const c_char, oflag: c_int, args:
         return;
     }
     if fd != -1 {
-        fds::set(fd, Known::Nothing);
+        fds::set(fd, None);
     }
     // SAFETY: the kernel has read the path without a fault.
     if let Some((path, name)) = unsafe { under_mount(path) } {
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_i
     let stat = if fd == -1 || seen.audit().is_none() { None } else { real::fstat(fd) };
     if let Some(stat) = stat {
         let object = ObjectId { family: Family::Memfd, dev: stat.st_dev, ino: stat.st_ino };
-        fds::set(fd, Known::Object(object));
+        fds::set(fd, Some(object));
         about.object = object;
         about.flags = FLAG_CREATED;
     }
