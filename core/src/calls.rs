@@ -253,6 +253,9 @@ macro_rules! hooks {
             execv => Execv: fn(*const c_char, *const *const c_char) -> c_int;
             execvp => Execvp: fn(*const c_char, *const *const c_char) -> c_int;
             execvpe => Execvpe: fn(*const c_char, *const *const c_char, *const *const c_char) -> c_int;
+            execl => Execv: fn(*const c_char, *const c_char) -> c_int;
+            execlp => Execvp: fn(*const c_char, *const c_char) -> c_int;
+            execle => Execve: fn(*const c_char, *const c_char) -> c_int;
             execveat => Execveat: fn(c_int, *const c_char, *const *const c_char, *const *const c_char, c_int) -> c_int;
             fexecve => Fexecve: fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
             exit => Exit: fn(c_int) -> !;

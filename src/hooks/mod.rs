@@ -1,5 +1,6 @@
 //! The hooks: one a symbol, all alike. Real call, errno kept, one record; whether it is ours is asked before anything else.
 
+mod exec;
 mod fd;
 mod map;
 mod objects;
