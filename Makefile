@@ -10,9 +10,11 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 MAJOR := 0
 LIBRARY := target/release/libshmaudit.so
 
+# One package at a time: what the command asks of a crate must not reach the library, which has no std.
 .PHONY: all
 all: ## build the library, its header and the command
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release -p shmaudit
+	$(CARGO) build --release -p shmaudit-cli
 
 .PHONY: demo
 demo: all ## audit an example that leaks: its log, its report
@@ -26,7 +28,6 @@ test: all ## run every test that needs nothing but cargo, gcc and make; what nee
 	$(CARGO) test --release -p shmaudit-core
 	$(CARGO) test --release -p shmaudit-cli
 
-# One package at a time: what the tests of one ask of a crate must not reach the library, which has no std.
 .PHONY: check
 check: ## formatting and lints, as CI has them
 	$(CARGO) fmt --all --check

@@ -9,11 +9,13 @@ use alloc::vec::Vec;
 
 use shmaudit_core::layout::header;
 use shmaudit_core::line::Line;
+use shmaudit_core::reader::Reader;
+use shmaudit_core::report::loaded;
 use shmaudit_core::symbols::{Frame, LoadedModule, Symbols};
 use shmaudit_core::words;
 
 use crate::audit::Audit;
-use crate::symbols::{Maps, loaded};
+use crate::symbols::Maps;
 use crate::{contain, process};
 
 const ROOM: usize = 4096;
@@ -93,7 +95,9 @@ fn resolve(task: *mut c_void) {
     let names =
         names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
     if names.records != records {
-        names.modules = loaded(recorder, process::me(recorder).slot);
+        if let Ok(reader) = Reader::new(recorder) {
+            names.modules = loaded(&reader.processes(), &reader.modules(), process::me(recorder).slot);
+        }
         names.records = records;
     }
     let frames = names.symbols.resolve(&names.modules, task.address, false).to_vec();

@@ -1,23 +1,20 @@
 //! The verdict: records and kernel tables to the core, its report to where the options say. Runs contained.
 
-use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use shmaudit_core::findings::{Concluding, living};
 use shmaudit_core::options::{Format, Options, Target};
 use shmaudit_core::reader::Reader;
-use shmaudit_core::report::{self, Frame, Report, Settings, Symbolize};
+use shmaudit_core::report::{self, Named, Report, Settings};
 use shmaudit_core::suppress::Suppressions;
-use shmaudit_core::symbols::{LoadedModule, Symbols};
 use shmaudit_core::{json, text};
 
 use crate::audit::Audit;
 use crate::start::{executable, expand_path, read_file};
-use crate::symbols::{Maps, loaded};
+use crate::symbols::Maps;
 use crate::world::World;
 use crate::{contain, log, process, sys};
 
@@ -64,7 +61,7 @@ fn work(task: *mut c_void) {
     }
     let settings =
         Settings { concluding: Some(concluding), suppressions: suppressions(&audit.options), ..Settings::default() };
-    let mut names = Names { audit, symbols: Symbols::new(Maps), modules: BTreeMap::new() };
+    let mut names = Named::new(&reader, Maps);
     let report = report::conclude(&reader, &mut world, &mut names, &settings);
     if !report.is_silent() {
         write(&audit.options, &report, me.pid);
@@ -85,20 +82,6 @@ fn suppressions(options: &Options) -> Suppressions {
         log::say(&["suppressions ", path, " line ", &mistake.line.to_string(), ": ", &mistake.message]);
     }
     suppressions
-}
-
-/// Names for the addresses of every process of the family.
-struct Names {
-    audit: &'static Audit,
-    symbols: Symbols<Maps>,
-    modules: BTreeMap<u16, Vec<LoadedModule>>,
-}
-
-impl Symbolize for Names {
-    fn frames(&mut self, process: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
-        let modules = self.modules.entry(process).or_insert_with(|| loaded(&self.audit.recorder, process));
-        out.extend_from_slice(self.symbols.resolve(modules, address, false));
-    }
 }
 
 fn write(options: &Options, report: &Report, pid: u32) {

@@ -7,7 +7,7 @@ use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
 use crate::fds;
-use crate::{conclude, contain, errno, process, real, sys};
+use crate::{conclude, contain, errno, process, sys};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
 static CONCLUDED: AtomicBool = AtomicBool::new(false);
@@ -98,7 +98,8 @@ fn note_inner_closes(audit: &Audit) {
         return;
     }
     for (fd, object) in fds::objects_between(0, fds::highest()) {
-        let same = real::fstat(fd).is_some_and(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino));
+        // By the kernel's call: other libraries' destructors have run, and a next definition may be one of theirs.
+        let same = sys::fstat(fd).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino));
         if !same {
             fds::set(fd, None);
             audit.note_unseen_close(fd, object);

@@ -20,6 +20,12 @@ pub fn set(value: i32) {
     unsafe { *__errno_location() = value };
 }
 
+/// Whether a path that a call failed on has been read by the kernel: other errors can come before it is looked at.
+pub fn says_path_was_read() -> bool {
+    use libc::{EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EROFS, ETXTBSY, EXDEV};
+    [ENOENT, EACCES, EEXIST, EISDIR, ELOOP, ENOTDIR, ENOTEMPTY, ENOSPC, EROFS, ETXTBSY, EXDEV].contains(&get())
+}
+
 /// Puts errno back to what it was when this was made.
 pub struct Kept(i32);
 

@@ -23,6 +23,7 @@ mod fds;
 mod heap;
 mod hooks;
 mod interface;
+mod journal;
 mod log;
 mod modules;
 mod next;

@@ -70,15 +70,22 @@ pub fn look_at_stderr() {
     STDERR.look_at(2);
 }
 
-/// The program has put another file in standard error's place, on purpose: `dup2`.
+/// The program has put another file in standard error's place, on purpose: `dup2`. Looked at when the next line is
+/// written: it may have been a `vfork` child, in our memory but with descriptors of its own.
 pub fn stderr_replaced() {
-    STDERR.look_at(2);
+    STDERR_REPLACED.store(true, Ordering::Release);
+}
+
+static STDERR_REPLACED: AtomicBool = AtomicBool::new(false);
+
+fn stderr_is_same() -> bool {
+    STDERR.is_same() || STDERR_REPLACED.swap(false, Ordering::AcqRel) && STDERR.look_at(2)
 }
 
 /// Writes to standard error if it still is what the program got. A pipe takes up to 4096 bytes without a wait where it
 /// has room at all.
 pub fn to_stderr(bytes: &[u8]) -> bool {
-    STDERR.is_same() && bytes.chunks(4096).all(|piece| STDERR.put(piece))
+    stderr_is_same() && bytes.chunks(4096).all(|piece| STDERR.put(piece))
 }
 
 /// Where lines go.
@@ -120,8 +127,8 @@ impl Log {
     pub fn give_way(&self, first: i32, last: i32) {
         let Some((sink, _)) = &self.file else { return };
         let fd = sink.fd.load(Ordering::Relaxed);
-        if (first..=last).contains(&fd) {
-            sink.fd.store(-1, Ordering::Release);
+        if (first..=last).contains(&fd) && sink.is_same() {
+            // Not forgotten: a `vfork` child's close is not ours, and ours shows when the next line is written.
             drop(sys::Fd(fd));
         }
     }
@@ -129,7 +136,7 @@ impl Log {
     /// Writes one line, or counts it as lost.
     pub fn write(&self, line: &[u8]) {
         let written = match &self.file {
-            None => STDERR.is_same() && STDERR.put(line),
+            None => stderr_is_same() && STDERR.put(line),
             Some((sink, path)) if sink.is_same() || open(sink, path).is_ok() => sink.put(line),
             Some((_, path)) => put_once(path, line),
         };

@@ -10,6 +10,7 @@ use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
 use shmaudit_core::reader::Words;
 use shmaudit_core::record::{self, Event, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
 
+use crate::journal::JournalFile;
 use crate::{clock, sys};
 
 /// The mapping.
@@ -54,6 +55,29 @@ impl Recorder {
             }
         }
         Err(refused)
+    }
+
+    /// Makes a recorder in a new file of `directory`, which stays readable after any death. The file is allocated whole
+    /// before it is used and its descriptor is closed: a full disk is an error here, never a fault later. The errno where
+    /// it cannot be.
+    pub fn journal(directory: &str, pid: u32, stacks: usize) -> Result<Recorder, i32> {
+        const SHIFT: u32 = 3;
+        let sizes = Sizes::full(stacks, SHIFT);
+        let (regions, total) = sizes.regions();
+        let file = JournalFile::make(directory, pid)?;
+        match file.map(total) {
+            // SAFETY: a new file's pages, aligned and allocated, never unmapped; shared, so only atomics.
+            Ok(at) => unsafe {
+                let words = core::slice::from_raw_parts(at.cast::<AtomicU64>(), total / 8);
+                let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8);
+                recorder.write_header(&sizes, stacks, total);
+                Ok(recorder)
+            },
+            Err(errno) => {
+                file.remove();
+                Err(errno)
+            }
+        }
     }
 
     fn over(

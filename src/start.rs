@@ -160,14 +160,7 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     if !options.follow && is_parent_audited() {
         return None;
     }
-    let recorder = match Recorder::anonymous(options.stacks) {
-        Ok(recorder) => recorder,
-        Err(errno) => {
-            let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
-            log::say(&["no memory for the recorder (", name, "): this program is not audited"]);
-            return None;
-        }
-    };
+    let recorder = make_recorder(&options)?;
     if let Ok(stat) = sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0) {
         fds::set_shm_dev(stat.st_dev);
         recorder.set(shmaudit_core::layout::header::SHM_DEV, stat.st_dev);
@@ -189,6 +182,27 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     Some(Box::new(Audit { recorder, options, log }))
 }
 
+/// In a file where the options want one, else, and where that cannot be, in memory. `None` where nothing can be.
+fn make_recorder(options: &Options) -> Option<Recorder> {
+    if let Some(directory) = &options.journal {
+        match Recorder::journal(directory, sys::getpid() as u32, options.stacks) {
+            Ok(recorder) => return Some(recorder),
+            Err(errno) => log::say(&["journal ", directory, ": ", errno_name(errno), ": recording in memory instead"]),
+        }
+    }
+    match Recorder::anonymous(options.stacks) {
+        Ok(recorder) => Some(recorder),
+        Err(errno) => {
+            log::say(&["no memory for the recorder (", errno_name(errno), "): this program is not audited"]);
+            None
+        }
+    }
+}
+
+fn errno_name(errno: i32) -> &'static str {
+    shmaudit_core::words::errno_name(errno).unwrap_or("?")
+}
+
 /// Whether the process that started this one has the library loaded: with `follow=0` the audit ends there.
 fn is_parent_audited() -> bool {
     let path = CString::new(format!("/proc/{}/maps", sys::getppid())).unwrap_or_default();
@@ -208,8 +222,7 @@ fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
             match Log::file(&path) {
                 Ok(log) => Some(log),
                 Err(errno) => {
-                    let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
-                    log::say(&["log ", &path, ": ", name, ": no log"]);
+                    log::say(&["log ", &path, ": ", errno_name(errno), ": no log"]);
                     None
                 }
             }

@@ -1,15 +1,58 @@
 //! The `shmaudit` command.
 
-use clap::Parser;
+mod report;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// A flight recorder for shared memory: who made it, where, and who never removed it.
 ///
-/// The library does the work: LD_PRELOAD=libshmaudit.so PROGRAM, or link with -lshmaudit.
+/// The library does the recording: LD_PRELOAD=libshmaudit.so PROGRAM, or link with -lshmaudit.
 /// SHMAUDIT_OPTIONS=help=1 lists its options.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
-struct Cli {}
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
 
-fn main() {
-    Cli::parse();
+#[derive(Subcommand)]
+enum Command {
+    /// Report on journals, also of programs that were killed.
+    ///
+    /// Ends with 0, with 1 where there are findings of severity error, with 2 where nothing could be read.
+    Report {
+        /// Journal files, or directories of them (SHMAUDIT_OPTIONS=journal=DIRECTORY).
+        #[arg(required = true)]
+        journals: Vec<PathBuf>,
+        /// How the report is written.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+        /// Where it goes instead of standard output.
+        #[arg(short = 'O', value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: schema shmaudit-report/1, one document a journal.
+    Json,
+}
+
+fn main() -> ExitCode {
+    let Command::Report { journals, format, output } = Arguments::parse().command;
+    match report::report(&journals, format, output.as_deref()) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(message) => {
+            eprintln!("shmaudit: {message}");
+            ExitCode::from(2)
+        }
+    }
 }

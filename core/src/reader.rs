@@ -105,11 +105,11 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
     /// Checks the header.
     pub fn new(words: &'a W) -> Result<Self, Refusal> {
         let word = |at: usize| words.word(at).unwrap_or(0);
-        if words.words() < HEADER_BYTES / 8 {
-            return Err(Refusal::TooShort);
-        }
         if word(header::MAGIC) != layout::MAGIC {
             return Err(Refusal::NotARecorder);
+        }
+        if words.words() < HEADER_BYTES / 8 {
+            return Err(Refusal::TooShort);
         }
         if word(header::VERSION) != layout::VERSION {
             return Err(Refusal::Version(word(header::VERSION)));

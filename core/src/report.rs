@@ -18,7 +18,7 @@ use crate::suppress::Suppressions;
 
 pub use clock::Clock;
 pub use conclude::conclude;
-pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize};
+pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded};
 pub use value::{Text, Time};
 
 /// Name and version of the report's form.

@@ -369,7 +369,7 @@ pub unsafe extern "C" fn ftok(pathname: *const c_char, proj_id: c_int) -> key_t 
             }
         },
     };
-    let readable = key != -1 || errno::get() != libc::EFAULT;
+    let readable = key != -1 || errno::says_path_was_read();
     // SAFETY: the kernel has read the path without a fault.
     let path = if readable { unsafe { CStr::from_ptr(pathname) }.to_bytes() } else { &[] };
     seen.end(i64::from(key), key == -1, About::args(&[proj_id as u32 as u64]).data(path));

@@ -4,36 +4,40 @@ use core::ffi::c_int;
 
 use libc::shmid_ds;
 use shmaudit_core::layout::{hash_name, hash_shmid};
-use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
+use shmaudit_core::record::{Family, ObjectId};
 
 use crate::audit::Seen;
 use crate::fds;
 use crate::registry::Found;
-use crate::{clock, real};
+use crate::{clock, real, sys};
 
 /// The kernel's time stamps are those of its last tick: at most 10 ms (`HZ=100`) behind.
 const TICK_NS: u64 = 10_000_000;
 
 /// Identifies what `fd` is after a path under the shm mount was opened: the one system call that a successful open adds.
-/// Returns the identity, and `made` corrected by what the file's own times say.
+/// Returns the identity, none where the path led out of the mount, and then nothing was made there.
 pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
     if fd == -1 || seen.audit().is_none() {
         return (ObjectId::NONE, made);
     }
     let unknown = ObjectId { family: Family::Posix, dev: fds::shm_dev(), ino: 0 };
     let Some(stat) = real::fstat(fd) else { return (unknown, made) };
-    let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
     if stat.st_dev != fds::shm_dev() {
-        // The mount is another than at start: a program of a mount namespace of its own.
+        // Another mount than at start (a mount namespace of the program's own), or a link that led elsewhere.
+        if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == stat.st_dev) {
+            return (ObjectId::NONE, 0);
+        }
         fds::set_shm_dev(stat.st_dev);
     }
+    let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
     fds::set(fd, Some(object));
-    if made & FLAG_MAYBE_CREATED == 0 {
-        return (object, made);
-    }
-    let changed = (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64);
-    let fresh = stat.st_size == 0 && changed.saturating_add(2 * TICK_NS) > clock::realtime();
-    (object, if fresh { made } else { made & !(FLAG_CREATED | FLAG_MAYBE_CREATED) })
+    (object, made)
+}
+
+/// Whether the file behind `fd` came into being in this very call, by its time of birth; no where the kernel does not
+/// keep one. Asked only after an open that could create, under the shm mount, without `O_EXCL`.
+pub fn was_just_born(fd: c_int) -> bool {
+    sys::birth(fd).is_some_and(|birth| birth.saturating_add(2 * TICK_NS) > clock::realtime())
 }
 
 /// What `fd` is, asked of the kernel when it is mapped and not in the table: it came from another process, or by a call

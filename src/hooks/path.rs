@@ -39,7 +39,7 @@ unsafe fn under_mount<'a>(path: *const c_char) -> Option<(&'a [u8], &'a [u8])> {
 /// `path` is what the call was given.
 #[inline(always)]
 unsafe fn opened(seen: Seen, fd: c_int, path: *const c_char, oflag: c_int, args: &[u64]) {
-    if fd == -1 && errno::get() == libc::EFAULT {
+    if fd == -1 && !errno::says_path_was_read() {
         return;
     }
     if fd != -1 {
@@ -62,10 +62,11 @@ fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, 
         _ => FLAG_CREATED,
     };
     let (object, mut made) = objects::opened(fd, made, &seen);
-    // The flags cannot be changed before the path is known, so the file's own times decide: new, empty, and nobody of
-    // the tree known to have made it.
-    if made & FLAG_MAYBE_CREATED != 0 && objects::find(&seen, hash_name(name)).is_none() {
-        made = FLAG_CREATED;
+    // The flags cannot be changed before the path is known, so the file's birth decides, where nobody of the tree is known
+    // to have made it.
+    if made & FLAG_MAYBE_CREATED != 0 {
+        let ours = objects::was_just_born(fd) && objects::find(&seen, hash_name(name)).is_none();
+        made = if ours { FLAG_CREATED } else { 0 };
     }
     seen.end(
         i64::from(fd),
@@ -175,7 +176,7 @@ alias!(creat64 = create(path: *const c_char, mode: mode_t) -> c_int);
 /// After a removal: notes it. The path could not be read before the kernel had accepted it, so the record says which
 /// position of the ring the removal came before.
 unsafe fn unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: *const c_char, args: &[u64]) {
-    if result == -1 && errno::get() == libc::EFAULT {
+    if result == -1 && !errno::says_path_was_read() {
         return;
     }
     // SAFETY: the kernel has read the path without a fault.
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_in
 
 /// After a rename: what was under the mount has another name, or has gone, or something came in from outside.
 unsafe fn renamed(seen: Seen, mark: Option<u64>, result: c_int, old: *const c_char, new: *const c_char, args: &[u64]) {
-    if result == -1 && errno::get() == libc::EFAULT {
+    if result == -1 && !errno::says_path_was_read() {
         return;
     }
     // SAFETY: the kernel has read both paths without a fault.
@@ -355,7 +356,8 @@ pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_i
         None => libc_result(unsafe { sys::call(libc::SYS_memfd_create, name as usize, flags as usize, 0, 0, 0, 0) })
             as c_int,
     };
-    let readable = fd != -1 || errno::get() != libc::EFAULT;
+    // Flags and lengths are refused before the name is read.
+    let readable = fd != -1;
     // SAFETY: the kernel has read the name without a fault.
     let text = if readable { unsafe { CStr::from_ptr(name) }.to_bytes() } else { &[] };
     let mut about = About::args(&[]);

@@ -137,7 +137,7 @@ fn replacing(call: Call, args: &[u64], path: Option<*const c_char>, real: impl F
     let failed = errno::get();
     replaced(false);
     errno::set(failed);
-    let readable = errno::get() != libc::EFAULT;
+    let readable = errno::says_path_was_read();
     let path = path.filter(|path| readable && !path.is_null());
     // SAFETY: the kernel has read the path without a fault.
     let text = path.map_or(&[][..], |path| unsafe { CStr::from_ptr(path) }.to_bytes());

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{key_t, mode_t, shmid_ds, size_t};
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{bare_name, hash_name, hash_shmid};
-use shmaudit_core::record::ObjectId;
+use shmaudit_core::record::{FLAG_MAYBE_CREATED, ObjectId};
 
 use super::objects;
 use crate::audit::{About, Seen};
@@ -25,7 +25,8 @@ pub unsafe extern "C" fn shm_open(name: *const c_char, oflag: c_int, mode: mode_
     let (fd, made) = real::creating(oflag, libc::O_CREAT, libc::O_EXCL, open);
     // SAFETY: the real call has read the string.
     let text = unsafe { CStr::from_ptr(name) }.to_bytes();
-    let (object, made) = objects::opened(fd, made, &seen);
+    // It was there when exclusive creation was asked for: that it went and came again in between is too rare to guess.
+    let (object, made) = objects::opened(fd, made & !FLAG_MAYBE_CREATED, &seen);
     let args = [oflag as u32 as u64, u64::from(mode)];
     let about = About { flags: made, label: bare_name(text), ..About::args(&args) };
     seen.end(i64::from(fd), fd == -1, about.object(object).data(text));

@@ -22,6 +22,7 @@ mod endings;
 mod family;
 mod hardship;
 mod header;
+mod journal;
 mod libcs;
 mod options;
 mod readme;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     hardship::add(&mut trials);
     family::add(&mut trials);
     readme::add(&mut trials);
+    journal::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()

@@ -54,13 +54,13 @@ impl<F: Files> Named<F> {
     }
 }
 
-/// What a process has loaded: its own records, and those of the processes whose image it shares.
-fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16) -> Vec<LoadedModule> {
+/// What a process has loaded: its own records, the latest first, and those of the processes whose image it shares.
+pub fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16) -> Vec<LoadedModule> {
     let mut found = Vec::new();
     let mut at = Some(slot);
     for _ in 0..MOST_GENERATIONS {
         let Some(slot) = at else { break };
-        let own = records.iter().filter(|module| module.process == slot);
+        let own = records.iter().rev().filter(|module| module.process == slot);
         found.extend(own.map(|module| LoadedModule {
             path: module.path.clone(),
             start: module.start,

@@ -1,0 +1,55 @@
+//! The kernel's tables, read with the standard library: what the core asks when it concludes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
+use shmaudit_core::procfs::{self, Segment};
+
+/// The world as it is now.
+pub struct World;
+
+impl Kernel for World {
+    fn segments(&mut self) -> Option<Vec<Segment>> {
+        Some(procfs::segments(&fs::read("/proc/sysvipc/shm").ok()?).collect())
+    }
+
+    fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {
+        match fs::symlink_metadata(Path::new(OsStr::from_bytes(SHM_MOUNT)).join(OsStr::from_bytes(name))) {
+            Ok(file) => Lookup::Found(FileFacts {
+                dev: file.dev(),
+                ino: file.ino(),
+                size: file.size(),
+                mode: file.mode(),
+                uid: file.uid(),
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Lookup::Missing,
+            Err(_) => Lookup::Unreadable,
+        }
+    }
+
+    fn maps(&mut self, pid: u32) -> Option<Vec<u8>> {
+        fs::read(format!("/proc/{pid}/maps")).ok()
+    }
+
+    fn fds(&mut self, pid: u32) -> Option<Vec<FdFacts>> {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let facts = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            let fd = entry.file_name().to_str()?.parse().ok()?;
+            let file = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
+            Some(FdFacts { fd, dev: file.dev(), ino: file.ino(), size: file.size() })
+        };
+        Some(entries.filter_map(facts).collect())
+    }
+
+    fn alive(&mut self, pid: u32, starttime: u64) -> bool {
+        let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        procfs::proc_stat(&stat)
+            .is_some_and(|stat| !matches!(stat.state, b'Z' | b'X') && (starttime == 0 || stat.starttime == starttime))
+    }
+}

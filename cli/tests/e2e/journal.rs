@@ -1,0 +1,152 @@
+//! Journals: readable after any death, refused where they are none, never a reason for a panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use shmaudit_core::procfs;
+
+use crate::build::{self, Variant};
+use crate::run::{Ended, Run};
+use crate::trial::{Stop, Trials, Verdict};
+use crate::{check, fail, place};
+
+/// Adds the trials.
+pub fn add(trials: &mut Trials) {
+    trials.add("journal::tells_of_a_killed_group", killed_group);
+    trials.add("journal::survives_damage", damage);
+    trials.add("journal::refuses_what_is_none", refusals);
+    trials.add("journal::without_a_directory_memory_will_do", no_directory);
+}
+
+const KEYS: [i32; 3] = [0x5a4d_0f00, 0x5a4d_0f01, 0x5a4d_0f02];
+
+/// Removes what the killed group leaves, now and at the end.
+struct Clean;
+
+impl Clean {
+    fn now() -> Clean {
+        remove_left();
+        Clean
+    }
+}
+
+impl Drop for Clean {
+    fn drop(&mut self) {
+        remove_left();
+    }
+}
+
+fn remove_left() {
+    for which in 0..3 {
+        let _ = fs::remove_file(format!("/dev/shm/shmaudit-killed_group-{which}"));
+    }
+    let table = fs::read("/proc/sysvipc/shm").unwrap_or_default();
+    for segment in procfs::segments(&table).filter(|segment| KEYS.contains(&segment.key)) {
+        let _ = std::process::Command::new("ipcrm").arg("-m").arg(segment.shmid.to_string()).status();
+    }
+}
+
+fn command(journal: &Path, arguments: &[&str]) -> Result<Ended, Stop> {
+    Run::new(env!("CARGO_BIN_EXE_shmaudit")).arg("report").arg(journal).args(arguments).end()
+}
+
+/// Runs the group under a journal; its file.
+fn journal(trial: &str) -> Result<PathBuf, Stop> {
+    let directory = place::directory(trial)?.join("journal");
+    let options = format!("log=off:journal={}", directory.display());
+    let ended = Run::new(build::own("killed_group", &Variant::plain())?).preloaded(&options).end()?;
+    check!(ended.how() == "signal SIGKILL", "ended {}", ended.how());
+    let files: Vec<PathBuf> = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    match files.as_slice() {
+        [file] => Ok(file.clone()),
+        files => Err(Stop::Fail(format!("not one journal but {files:?}"))),
+    }
+}
+
+fn killed_group() -> Verdict {
+    let _turn = place::turn(&build::own_source("killed_group"))?;
+    let _clean = Clean::now();
+    let journal = journal("journal::tells_of_a_killed_group")?;
+    let ended = command(&journal, &["--format", "json"])?;
+    check!(ended.how() == "1", "the command ended {}: {}", ended.how(), ended.errors());
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
+    let findings = report["findings"].as_array().cloned().unwrap_or_default();
+    let mut leaks: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding["severity"] == "error")
+        .map(|finding| {
+            let frame = &finding["event"]["stack"][0];
+            format!("{} {} {}", finding["kind"], finding["bytes"], frame["function"])
+        })
+        .collect();
+    leaks.sort();
+    let mut wanted: Vec<String> = [8101, 8103, 8105].map(|bytes| format!("\"posix-leak\" {bytes} \"leave\"")).to_vec();
+    wanted.extend([9101, 9103, 9105].map(|bytes| format!("\"sysv-leak\" {bytes} \"leave\"")));
+    check!(leaks == wanted, "found\n{}\nand not\n{}", leaks.join("\n"), wanted.join("\n"));
+    Ok(())
+}
+
+/// Bytes are changed all over, and the file is cut: there is a report or a clear refusal, each time.
+fn damage() -> Verdict {
+    let _turn = place::turn(&build::own_source("killed_group"))?;
+    let _clean = Clean::now();
+    let whole = fs::read(journal("journal::survives_damage")?)?;
+    let file = place::directory("journal::survives_damage")?.join("damaged.shmaudit");
+    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random as usize
+    };
+    for round in 0..40 {
+        let mut bytes = whole.clone();
+        if round % 4 == 0 {
+            bytes.truncate(next() % whole.len());
+        }
+        let used = if round % 2 == 0 { 1024.min(bytes.len()) } else { bytes.len() };
+        for _ in 0..if used == 0 { 0 } else { 400 } {
+            bytes[next() % used] = next() as u8;
+        }
+        fs::write(&file, &bytes)?;
+        let ended = command(&file, &[])?;
+        check!(["0", "1", "2"].contains(&ended.how().as_str()), "round {round}: {}: {}", ended.how(), ended.errors());
+    }
+    Ok(())
+}
+
+fn refusals() -> Verdict {
+    let directory = place::directory("journal::refuses_what_is_none")?;
+    let file = directory.join("file");
+    for (content, words) in [("", "empty"), ("some text", "not a journal"), (&"x".repeat(9000), "not a journal")] {
+        fs::write(&file, content)?;
+        let ended = command(&file, &[])?;
+        check!(ended.how() == "2", "ended {}", ended.how());
+        let errors = ended.errors();
+        let named = errors.contains(words) && errors.contains("/file:") && errors.lines().count() == 1;
+        check!(named, "said {errors}");
+    }
+    let ended = command(&directory.join("missing"), &[])?;
+    check!(ended.how() == "2" && ended.errors().contains("No such file"), "said {}", ended.errors());
+    fs::remove_file(&file)?;
+    let ended = command(&directory, &[])?;
+    check!(ended.how() == "2" && ended.errors().contains("no journal in it"), "said {}", ended.errors());
+    Ok(())
+}
+
+/// Where no journal can be, one line says so, and the audit goes on in memory.
+fn no_directory() -> Verdict {
+    let scenario = crate::scenario::Scenario::named("leak_posix");
+    let directory = place::directory("journal::no_directory")?;
+    fs::write(directory.join("file"), "")?;
+    std::os::unix::fs::symlink("/tmp", directory.join("link"))?;
+    for place in ["file", "link", "missing/below"] {
+        let options = format!("log=off:journal={}", directory.join(place).display());
+        let (ended, _) = scenario.turn()?.run(scenario.plain("journal::no_directory")?.preloaded(&options))?;
+        let errors = ended.errors();
+        if !errors.contains("recording in memory instead") || !errors.contains("posix-leak") {
+            fail!("journal={place}: {errors}");
+        }
+    }
+    Ok(())
+}
