@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
@@ -148,11 +149,45 @@ fn look_up(recorder: &Recorder, now: &Loaded, address: usize) -> Option<Loaded> 
         return None;
     }
     let path = at.path.to_vec();
-    modules::record_one(recorder, process::me(recorder).slot, &module, &path);
-    Some(now.with((module.start, module.end), unwind_tables(&module, |bytes| Vec::leak(bytes.to_vec()))))
+    // SAFETY: `BUSY` is ours.
+    let kept = unsafe { &mut *KEPT.0.get() };
+    if !kept.recorded.iter().any(|(start, known)| *start == module.start && *known == path) {
+        modules::record_one(recorder, process::me(recorder).slot, &module, &path);
+        kept.recorded.push((module.start, path));
+    }
+    let unwind = unwind_tables(&module, |bytes| kept.copy(bytes));
+    Some(now.with((module.start, module.end), unwind))
 }
 
-fn unwind_tables(module: &elf::Module, keep: impl Fn(&'static [u8]) -> &'static [u8]) -> Option<Module<&'static [u8]>> {
+/// What is kept for good of files loaded late: one that is loaded again has it already.
+struct Learned {
+    tables: Vec<&'static [u8]>,
+    /// Start and path of those that have a record.
+    recorded: Vec<(usize, Vec<u8>)>,
+}
+
+impl Learned {
+    fn copy(&mut self, bytes: &'static [u8]) -> &'static [u8] {
+        if let Some(same) = self.tables.iter().find(|same| **same == bytes) {
+            return same;
+        }
+        let copy = Vec::leak(bytes.to_vec());
+        self.tables.push(copy);
+        copy
+    }
+}
+
+struct Kept(UnsafeCell<Learned>);
+
+// SAFETY: only reached by the holder of `BUSY`.
+unsafe impl Sync for Kept {}
+
+static KEPT: Kept = Kept(UnsafeCell::new(Learned { tables: Vec::new(), recorded: Vec::new() }));
+
+fn unwind_tables(
+    module: &elf::Module,
+    mut keep: impl FnMut(&'static [u8]) -> &'static [u8],
+) -> Option<Module<&'static [u8]>> {
     let (hdr_at, hdr) = module.eh_frame_hdr()?;
     // version, encodings, then the address of .eh_frame: "pc-relative, 4 bytes signed" is what linkers write.
     if hdr.first() != Some(&1) || hdr.get(1) != Some(&0x1b) {

@@ -2,6 +2,7 @@
 //! the program waits. A panic, a fault or an endless loop ends the child; the program goes on.
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys;
 
@@ -16,7 +17,11 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
     let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK) else {
         return false;
     };
-    let task = Task { work, argument };
+    if !sys::same_link(c"/proc/self/ns/pid", c"/proc/self/ns/pid_for_children") {
+        // The next child is to be the first of a new pid namespace, and that is the program's.
+        return false;
+    }
+    let task = Task { work, argument, done: AtomicBool::new(false) };
     let everything = u64::MAX;
     let mut before = 0u64;
     // SAFETY: signal sets of 8 bytes, all ours. No handler of the program may run on the child.
@@ -27,8 +32,8 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
     // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
     // lives here meanwhile.
     let child = unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) };
-    let mut status = -1i32;
     if child > 0 {
+        let mut status = 0i32;
         // SAFETY: fills one int. The child sends no signal, so only a wait for clones finds it.
         unsafe {
             sys::call(libc::SYS_wait4, child as usize, &raw mut status as usize, libc::__WALL as usize, 0, 0, 0);
@@ -40,12 +45,14 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
         sys::call(libc::SYS_rt_sigprocmask, how, &raw const before as usize, 0, 8, 0, 0);
         sys::unmap(stack, STACK_BYTES);
     }
-    status == 0
+    // Another thread of the program's may have waited for our child; what it has done counts.
+    task.done.load(Ordering::Acquire)
 }
 
 struct Task {
     work: fn(*mut c_void),
     argument: *mut c_void,
+    done: AtomicBool,
 }
 
 extern "C" fn enter(task: *const c_void) -> ! {
@@ -57,6 +64,7 @@ extern "C" fn enter(task: *const c_void) -> ! {
         sys::lift_limit(resource);
     }
     (task.work)(task.argument);
+    task.done.store(true, Ordering::Release);
     sys::exit_group(0)
 }
 

@@ -222,6 +222,13 @@ static SHELVES: [Shelf; 64] = [const {
     }
 }; 64];
 
+/// In a forked child: the lines that other threads were writing are the parent's.
+pub fn forked() {
+    for shelf in &SHELVES {
+        shelf.taken.store(false, Ordering::Relaxed);
+    }
+}
+
 struct Scratch(&'static Shelf);
 
 impl Scratch {

@@ -6,7 +6,7 @@ use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
 
 use crate::recorder::Recorder;
-use crate::{audit, clock, sys};
+use crate::{audit, clock, log, stack, sys};
 
 static PID: AtomicU32 = AtomicU32::new(0);
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
@@ -106,7 +106,7 @@ pub fn me(recorder: &Recorder) -> Me {
     let page = FORK_PAGE.load(Ordering::Acquire);
     // SAFETY: our own page, never unmapped.
     if !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == 0 {
-        adopt(recorder, None);
+        adopt(recorder);
     }
     Me { slot: SLOT.load(Ordering::Relaxed) as u16, pid: PID.load(Ordering::Relaxed) }
 }
@@ -204,14 +204,20 @@ fn take_slot(recorder: &Recorder) -> u32 {
             return number as u32;
         }
     }
-    let oldest = (0..room as u32)
-        .filter_map(|number| place(recorder, number).map(|place| (number, place)))
+    let places = || (0..room as u32).filter_map(|number| place(recorder, number).map(|place| (number, place)));
+    let told = places()
         .filter(|(_, place)| place.get(slot::STATE) == slot::STATE_ENDED)
         .min_by_key(|(_, place)| place.get(slot::ENDED));
-    if let Some((number, place)) = oldest {
-        let state = place.0.first();
-        let ours = state.is_some_and(|state| {
-            state.compare_exchange(slot::STATE_ENDED, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    // Workers that are killed tell nothing.
+    let killed = || {
+        places()
+            .find(|(_, place)| place.get(slot::STATE) == slot::STATE_LIVE && !sys::exists(place.get(slot::PID) as u32))
+    };
+    if let Some((number, place)) = told.or_else(killed) {
+        let before = place.get(slot::STATE);
+        let ours = place.0.first().is_some_and(|state| {
+            before != slot::STATE_FORKING
+                && state.compare_exchange(before, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         });
         if ours {
             return number;
@@ -221,8 +227,34 @@ fn take_slot(recorder: &Recorder) -> u32 {
     NO_SLOT
 }
 
+/// The forks that are under way: thread pointer and the slot reserved for the child.
+static FORKS: [(AtomicUsize, AtomicU32); 16] = [const { (AtomicUsize::new(0), AtomicU32::new(NO_SLOT)) }; 16];
+
+/// The slot that the calling thread has reserved for its child, for the first that asks: handlers of the program's run in
+/// the child before its fork comes back, and may make calls.
+fn take_reserved() -> Option<u32> {
+    let me = sys::thread_pointer();
+    let (thread, number) = FORKS.iter().find(|(thread, _)| thread.load(Ordering::Acquire) == me)?;
+    let number = number.load(Ordering::Relaxed);
+    thread.store(0, Ordering::Release);
+    Some(number)
+}
+
+/// Reserves a slot for a child about to be forked.
+pub fn reserve(recorder: &Recorder) -> u32 {
+    let number = before_fork(recorder);
+    let me = sys::thread_pointer();
+    let free = |place: &&(AtomicUsize, AtomicU32)| {
+        place.0.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    if let Some((_, place)) = FORKS.iter().find(free) {
+        place.store(number, Ordering::Release);
+    }
+    number
+}
+
 /// A slot for a child about to be forked, which begins as a copy of ours.
-pub fn before_fork(recorder: &Recorder) -> u32 {
+fn before_fork(recorder: &Recorder) -> u32 {
     let me = me(recorder);
     let number = take_slot(recorder);
     if let (Some(child), Some(ours)) = (place(recorder, number), place(recorder, u32::from(me.slot))) {
@@ -237,10 +269,20 @@ pub fn before_fork(recorder: &Recorder) -> u32 {
     number
 }
 
-/// In a forked child: it is another process now. `number` is the slot that its parent reserved, `None` where no hook saw
-/// the fork.
-pub fn adopt(recorder: &Recorder, number: Option<u32>) {
+/// In a forked child, at the first sign of it: it is another process now, with one thread. What other threads of its
+/// parent had in hand is free here.
+fn adopt(recorder: &Recorder) {
     mark_page();
+    log::forked();
+    stack::forked();
+    for place in &INSIDE {
+        place.store(0, Ordering::Relaxed);
+    }
+    INSIDE_COUNT.store(0, Ordering::Relaxed);
+    let number = take_reserved();
+    for (thread, _) in &FORKS {
+        thread.store(0, Ordering::Relaxed);
+    }
     if !FOLLOW.load(Ordering::Relaxed) {
         audit::stop();
     }
@@ -259,8 +301,18 @@ pub fn adopt(recorder: &Recorder, number: Option<u32>) {
     }
 }
 
+/// Back in the child: adopts the slot, unless a handler's call has done so.
+pub fn forked(recorder: &Recorder) {
+    if FORK_PAGE.load(Ordering::Relaxed).is_null() {
+        adopt(recorder);
+    } else {
+        me(recorder);
+    }
+}
+
 /// In the parent: the child's pid, in case that it never came to say so itself; 0 where there is no child.
 pub fn after_fork(recorder: &Recorder, number: u32, child: u32) {
+    take_reserved();
     let Some(place) = place(recorder, number) else { return };
     if child == 0 {
         place.set(slot::STATE, slot::STATE_ENDED);

@@ -197,6 +197,18 @@ fn walk(
     Some(count)
 }
 
+/// In a forked child: the walks that other threads were making are the parent's, and what they had remembered is half done.
+pub fn forked() {
+    let Some(slots) = SLOTS.get() else { return };
+    for slot in slots.0.iter().filter(|slot| slot.owner.load(Ordering::Relaxed) != 0) {
+        // SAFETY: this process has one thread, and it is not in a walk: walks do not fork.
+        for memo in unsafe { &mut *slot.memos.get() }.iter_mut() {
+            memo.start = Start::default();
+        }
+        slot.owner.store(0, Ordering::Relaxed);
+    }
+}
+
 /// Called by the panic handler: goes back to the walk that this thread is in, if it is in one.
 pub fn leave_walk() {
     let Some(slots) = SLOTS.get() else { return };

@@ -188,6 +188,15 @@ pub fn birth(fd: i32) -> Option<u64> {
     statx[10].checked_mul(1_000_000_000)?.checked_add(u64::from(statx[11] as u32))
 }
 
+/// Whether two links lead to the same; yes where they cannot be read.
+pub fn same_link(one: CStr, other: CStr) -> bool {
+    match (stat_at(libc::AT_FDCWD, one, 0), stat_at(libc::AT_FDCWD, other, 0)) {
+        (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+        (Ok(_), Err(libc::ENOENT)) => false,
+        _ => true,
+    }
+}
+
 /// Our process id.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments.

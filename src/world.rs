@@ -8,7 +8,7 @@ use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
 use shmaudit_core::procfs::{self, Segment};
 
 use crate::start::{read_all, read_file};
-use crate::sys;
+use crate::{fds, sys};
 
 /// Most bytes of a table that are read: some hundred thousand lines.
 const TABLE_BYTES: usize = 64 << 20;
@@ -20,6 +20,11 @@ pub struct World {
 }
 
 impl World {
+    /// Whether the shm mount that the objects were made on is the one to be seen here.
+    fn sees_the_mount(&self) -> bool {
+        sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == fds::shm_dev())
+    }
+
     /// A path under this process's directory in /proc.
     fn proc(&self, pid: u32, rest: &str) -> CString {
         let path = if pid == self.pid { format!("/proc/self/{rest}") } else { format!("/proc/{pid}/{rest}") };
@@ -44,7 +49,8 @@ impl Kernel for World {
         let Ok(path) = CString::new(path) else { return Lookup::Missing };
         match sys::stat_at(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Lookup::Found(facts(&stat)),
-            Err(libc::ENOENT) => Lookup::Missing,
+            // After a chroot or with another mount there, it is not known.
+            Err(libc::ENOENT) if self.sees_the_mount() => Lookup::Missing,
             Err(_) => Lookup::Unreadable,
         }
     }

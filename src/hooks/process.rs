@@ -14,7 +14,7 @@ type Fork = unsafe extern "C" fn() -> pid_t;
 /// A child's slot is reserved before the fork, so that neither side needs to ask the kernel for anything.
 unsafe fn forking(next: Option<Fork>) -> pid_t {
     let seen = Seen::start(Call::Fork);
-    let slot = seen.audit().map(|audit| process::before_fork(&audit.recorder));
+    let slot = seen.audit().map(|audit| process::reserve(&audit.recorder));
     // The child may note its first call before its parent notes the fork.
     let mark = seen.audit().map(|audit| audit.recorder.head());
     let pid = match next {
@@ -25,7 +25,7 @@ unsafe fn forking(next: Option<Fork>) -> pid_t {
     };
     if let (Some(audit), Some(slot)) = (seen.audit(), slot) {
         if pid == 0 {
-            process::adopt(&audit.recorder, Some(slot));
+            process::forked(&audit.recorder);
             return pid;
         }
         process::after_fork(&audit.recorder, slot, pid.max(0) as u32);
