@@ -22,7 +22,7 @@ pub fn add(trials: &mut Trials) {
         says_one_line("log=off:report=/nonexistent/report", "/nonexistent")
     });
     trials.add("hardship::report_is_a_directory", || says_one_line("log=off:report=/", "report"));
-    trials.add("hardship::journal_in_no_directory", || runs_on("log=off:report=off:journal=/nonexistent"));
+    trials.add("hardship::journal_in_no_directory", || runs_on("log=off:report=off:journal=/proc/nonexistent"));
     trials.add("hardship::log_on_full_device", || runs_on("log=/dev/full"));
     trials.add("hardship::report_on_full_device", || runs_on("report=/dev/full"));
     trials.add("hardship::everything_on_full_device", || runs_on("log=/dev/full:report=/dev/full:syscalls=1"));
