@@ -42,14 +42,14 @@ roots: all ## run programs of Debian 11, 13 and sid under the library (root, deb
 .PHONY: install
 install: all ## install below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(BINDIR) $(DESTDIR)$(INCLUDEDIR)
-	install -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)
+	install -s -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)
 	ln -sf libshmaudit.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(MAJOR)
 	ln -sf libshmaudit.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libshmaudit.so
 	install -m 755 target/release/shmaudit $(DESTDIR)$(BINDIR)/shmaudit
 	install -m 644 include/shmaudit.h $(DESTDIR)$(INCLUDEDIR)/shmaudit.h
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: shmaudit' \
 	  'Description: Shared memory as libc has it, with logging and leak tracking' 'Version: $(VERSION)' \
-	  'Libs: -L$${libdir} -lshmaudit' 'Cflags: -I$${includedir}' > $(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc
+	  'Libs: -L$${libdir} -Wl,--push-state,--no-as-needed -lshmaudit -Wl,--pop-state' 'Cflags: -I$${includedir}' > $(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
