@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use shmaudit_core::words;
 
 use crate::audit::Audit;
 use crate::symbols::Maps;
-use crate::{contain, process};
+use crate::{code, contain, process, sys};
 
 const ROOM: usize = 4096;
 
@@ -28,8 +28,13 @@ struct Site {
 
 static SITES: [Site; ROOM] =
     [const { Site { address: AtomicU64::new(0), frames: AtomicPtr::new(core::ptr::null_mut()) } }; ROOM];
-/// Taken while an address is resolved; stays taken when that went wrong, and then no further one is tried.
-static BUSY: AtomicBool = AtomicBool::new(false);
+/// The thread that resolves an address, 0 for none. It stays taken when that went wrong.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+/// No further address is tried.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+/// Naps that a thread waits for another to have resolved its address, and how long one is: two seconds.
+const NAPS: usize = 10_000;
+const NAP_NS: i64 = 200_000;
 
 struct Names {
     symbols: Symbols<Maps>,
@@ -47,30 +52,61 @@ static NAMES: Holder = Holder(UnsafeCell::new(None));
 
 /// The frames at a return address, innermost first; empty where nothing is known.
 pub fn frames(audit: &'static Audit, address: u64) -> &'static [Frame] {
-    let home = (address ^ address >> 12) as usize;
-    let mut free = None;
+    // Where a file was unloaded, the same address may be another function's.
+    let key = address | code::era(address as usize - 1) << 48;
+    let me = sys::thread_pointer();
+    for _ in 0..NAPS {
+        let site = match find(key) {
+            Ok(site) => return site.known(),
+            Err(Some(site)) => site,
+            Err(None) => return &[],
+        };
+        if GIVEN_UP.load(Ordering::Relaxed) {
+            return &[];
+        }
+        match BUSY.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => {
+                let mut task = Task { audit, address, site };
+                if site.address.load(Ordering::Acquire) == 0 {
+                    if !contain::run(resolve, (&raw mut task).cast()) {
+                        GIVEN_UP.store(true, Ordering::Relaxed);
+                        return &[];
+                    }
+                    site.address.store(key, Ordering::Release);
+                }
+                BUSY.store(0, Ordering::Release);
+            }
+            // A handler that came while this very thread resolves.
+            Err(holder) if holder == me => return &[],
+            Err(_) => sys::nap(NAP_NS),
+        }
+    }
+    GIVEN_UP.store(true, Ordering::Relaxed);
+    &[]
+}
+
+/// The place of `key`, or the place that it may take.
+fn find(key: u64) -> Result<&'static Site, Option<&'static Site>> {
+    let home = (key ^ key >> 12 ^ key >> 40) as usize;
     for step in 0..8 {
         let Some(site) = SITES.get((home + step) % ROOM) else { continue };
         match site.address.load(Ordering::Acquire) {
-            0 => {
-                free = Some(site);
-                break;
-            }
-            known if known == address => return site.known(),
+            0 => return Err(Some(site)),
+            known if known == key => return Ok(site),
             _ => {}
         }
     }
-    let Some(site) = free else { return &[] };
-    if BUSY.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        return &[];
+    Err(None)
+}
+
+/// In a forked child, whose only thread does not resolve: who did is not there.
+pub fn forked() {
+    if BUSY.load(Ordering::Relaxed) != 0 {
+        // What it was at is half made: left as it is, and begun anew.
+        // SAFETY: the child's only thread is here.
+        core::mem::forget(unsafe { (*NAMES.0.get()).take() });
+        BUSY.store(0, Ordering::Relaxed);
     }
-    let mut task = Task { audit, address, site };
-    if !contain::run(resolve, (&raw mut task).cast()) {
-        return &[];
-    }
-    site.address.store(address, Ordering::Release);
-    BUSY.store(false, Ordering::Release);
-    site.known()
 }
 
 impl Site {
@@ -96,7 +132,7 @@ fn resolve(task: *mut c_void) {
         names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
     if names.records != records {
         if let Ok(reader) = Reader::new(recorder) {
-            names.modules = loaded(&reader.processes(), &reader.modules(), process::me(recorder).slot);
+            names.modules = loaded(&reader.processes(), &reader.modules(), process::me(recorder).slot, u64::MAX);
         }
         names.records = records;
     }

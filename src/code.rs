@@ -7,14 +7,14 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
+use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind, Unwinder};
 use shmaudit_core::procfs;
 
 use crate::recorder::Recorder;
 use crate::start::read_file;
-use crate::{elf, errno, modules, process};
+use crate::{clock, elf, errno, modules, process, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::UnwinderX86_64 as Native;
@@ -28,10 +28,41 @@ pub struct Loaded {
     pub unwinder: Native<&'static [u8], MustNotAllocateDuringUnwind>,
     /// Tells one list from another.
     pub generation: usize,
-    /// Address ranges of the files, sorted.
-    ranges: Vec<(usize, usize)>,
+    /// The files, sorted.
+    files: Vec<File>,
     /// This library's own.
     own: (usize, usize),
+}
+
+/// A file, as far as walking needs it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct File {
+    start: usize,
+    end: usize,
+    /// Its code.
+    text: (usize, usize),
+    bias: usize,
+    tables: Option<Tables>,
+}
+
+/// A file's unwind tables: where they stand in the file's own addresses, and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tables {
+    hdr_at: usize,
+    hdr: &'static [u8],
+    frame_at: usize,
+    frame: &'static [u8],
+}
+
+/// What the tables say of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing: how to leave it can only be guessed, by the frame pointer.
+    None,
+    /// How to leave it.
+    Plain,
+    /// How to leave it, where it has realigned its stack: the caller's stack pointer lies so far from the frame pointer.
+    Realigned(isize),
 }
 
 static CURRENT: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
@@ -41,7 +72,7 @@ static FIRST: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 static BUSY: AtomicBool = AtomicBool::new(false);
 static GENERATIONS: AtomicUsize = AtomicUsize::new(1);
 
-/// Pages that were looked up and belong to no file: code made at run time.
+/// Pages that were looked up and belong to no file, doubled, and one more where they are code all the same: made at run time.
 static UNKNOWN: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 /// Most bytes of the table of mappings that are read.
 const MAPS_BYTES: usize = 8 << 20;
@@ -52,39 +83,158 @@ impl Loaded {
         (self.own.0..self.own.1).contains(&address)
     }
 
-    /// Whether `address` is in a file of the list.
-    pub fn holds(&self, address: usize) -> bool {
-        let after = self.ranges.partition_point(|&(start, _)| start <= address);
-        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|&(_, end)| address < end)
+    fn file(&self, address: usize) -> Option<&File> {
+        let after = self.files.partition_point(|file| file.start <= address);
+        after.checked_sub(1).and_then(|at| self.files.get(at)).filter(|file| address < file.end)
     }
 
-    fn with(&self, range: (usize, usize), unwind: Option<Module<&'static [u8]>>) -> Loaded {
-        let mut ranges = self.ranges.clone();
-        ranges.push(range);
-        ranges.sort_unstable();
+    /// Whether `address` is in a file of the list.
+    pub fn holds(&self, address: usize) -> bool {
+        self.file(address).is_some()
+    }
+
+    /// Whether it is in the code of one.
+    pub fn is_code(&self, address: usize) -> bool {
+        self.file(address).is_some_and(|file| (file.text.0..file.text.1).contains(&address))
+    }
+
+    /// Whether signal handlers return to `address`, which is on the stack: `mov rax, SYS_rt_sigreturn; syscall`, as
+    /// debuggers know it too. musl has no tables for it, and those of glibc are beyond the unwinder.
+    pub fn is_trampoline(&self, address: FrameAddress) -> bool {
+        const CODE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        let at = address.address() as usize;
+        cfg!(target_arch = "x86_64")
+            && address.is_return_address()
+            && self.is_code(at)
+            && self.is_code(at + CODE.len())
+            // SAFETY: the code of a loaded file, which a frame of this thread returns to.
+            && unsafe { core::slice::from_raw_parts(at as *const u8, CODE.len()) } == CODE
+    }
+
+    /// What the tables say of `address`.
+    pub fn entry(&self, address: usize) -> Entry {
+        let entry = || {
+            let file = self.file(address)?;
+            file.tables?.entry(address.wrapping_sub(file.bias))
+        };
+        entry().unwrap_or(Entry::None)
+    }
+
+    /// Whether it is `before` and `file` beside.
+    fn is(&self, before: &Loaded, file: &File) -> bool {
+        let mut rest = before.files.iter();
+        let mut found = false;
+        self.files.len() == before.files.len() + 1
+            && self.files.iter().all(|own| {
+                let new = !found && own == file;
+                found |= new;
+                new || rest.next() == Some(own)
+            })
+    }
+
+    fn with(&self, file: File) -> Loaded {
+        let mut files = self.files.clone();
+        files.push(file);
+        files.sort_unstable_by_key(|file| file.start);
         let mut unwinder = self.unwinder.clone();
-        if let Some(unwind) = unwind {
+        if let Some(unwind) = file.unwind() {
             unwinder.add_module(unwind);
         }
-        Loaded { unwinder, ranges, own: self.own, generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) }
+        Loaded { unwinder, files, own: self.own, generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) }
     }
+}
+
+impl File {
+    /// `keep` makes the tables' bytes last.
+    fn of(module: &elf::Module, keep: impl FnMut(&'static [u8]) -> &'static [u8]) -> File {
+        let mut text = (usize::MAX, 0);
+        for header in module.headers().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_X != 0) {
+            let start = module.bias.wrapping_add(header.p_vaddr as usize);
+            text = (text.0.min(start), text.1.max(start.wrapping_add(header.p_memsz as usize)));
+        }
+        let tables = unwind_tables(module, keep);
+        File { start: module.start, end: module.end, text, bias: module.bias, tables }
+    }
+
+    /// As the unwinder takes it.
+    fn unwind(&self) -> Option<Module<&'static [u8]>> {
+        let Tables { hdr_at, hdr, frame_at, frame } = self.tables?;
+        Some(Module::new(
+            String::new(),
+            self.start as u64..self.end as u64,
+            self.bias as u64,
+            ExplicitModuleSectionInfo {
+                base_svma: 0,
+                eh_frame_hdr_svma: Some(hdr_at as u64..(hdr_at + hdr.len()) as u64),
+                eh_frame_hdr: Some(hdr),
+                eh_frame_svma: Some(frame_at as u64..(frame_at + frame.len()) as u64),
+                eh_frame: Some(frame),
+                ..ExplicitModuleSectionInfo::default()
+            },
+        ))
+    }
+}
+
+impl Tables {
+    /// What they say of the file's own address `at`: by the sorted table of `.eh_frame_hdr`, whose entries must agree with
+    /// what `.eh_frame` has there.
+    fn entry(&self, at: usize) -> Option<Entry> {
+        // "4 bytes unsigned" for the count, "relative to this section, 4 bytes signed" for the entries.
+        if self.hdr.get(2..4)? != [0x03, 0x3b] {
+            return None;
+        }
+        let count = u32_at(self.hdr, 8)? as usize;
+        let entries = self.hdr.get(12..)?;
+        let start =
+            |index: usize| self.hdr_at.checked_add_signed(u32_at(entries, index.checked_mul(8)?)? as i32 as isize);
+        let (mut low, mut high) = (0, count.min(entries.len() / 8));
+        while low < high {
+            let middle = (low + high) / 2;
+            if start(middle)? <= at { low = middle + 1 } else { high = middle }
+        }
+        let index = low.checked_sub(1)?;
+        let fde = self.hdr_at.checked_add_signed(u32_at(entries, index * 8 + 4)? as i32 as isize)?;
+        let fde = self.frame.get(fde.checked_sub(self.frame_at)?..)?;
+        // Its length, its CIE, where its code begins ("pc-relative, 4 bytes signed", as everybody writes) and how long it is.
+        let length = u32_at(fde, 0)? as usize;
+        let fde_at = self.frame_at + (self.frame.len() - fde.len());
+        let begin = (fde_at + 8).checked_add_signed(u32_at(fde, 8)? as i32 as isize)?;
+        if begin != start(index)? || at - begin >= u32_at(fde, 12)? as usize {
+            return None;
+        }
+        let rules = fde.get(16..length.checked_add(4)?)?;
+        // DW_CFA_def_cfa_expression of three bytes: DW_OP_breg of the frame pointer, its offset, DW_OP_deref.
+        const FRAME_POINTER: u8 = if cfg!(target_arch = "x86_64") { 0x76 } else { 0x8d };
+        let realigned =
+            rules.windows(5).find(|r| r[..3] == [0x0f, 3, FRAME_POINTER] && r[3] & 0x80 == 0 && r[4] == 0x06);
+        Some(match realigned {
+            Some(rule) => Entry::Realigned(isize::from((rule[3] << 1) as i8 >> 1)),
+            None => Entry::Plain,
+        })
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
 /// Reads the loaded files' unwind tables.
 pub fn start() {
-    let mut loaded = Loaded { unwinder: Native::new(), ranges: Vec::new(), own: (0, 0), generation: 0 };
+    let mut loaded = Loaded { unwinder: Native::new(), files: Vec::new(), own: (0, 0), generation: 0 };
     let own = elf::own_address();
     elf::modules(|module| {
         if module.holds(own) {
             loaded.own = (module.start, module.end);
         }
-        if let Some(unwind) = unwind_tables(module, |bytes| bytes) {
+        let file = File::of(module, |bytes| bytes);
+        if let Some(unwind) = file.unwind() {
             loaded.unwinder.add_module(unwind);
         }
-        loaded.ranges.push((module.start, module.end));
+        loaded.files.push(file);
         true
     });
-    loaded.ranges.sort_unstable();
+    loaded.files.sort_unstable_by_key(|file| file.start);
     let list = Box::into_raw(Box::new(loaded));
     FIRST.store(list, Ordering::Release);
     CURRENT.store(list, Ordering::Release);
@@ -98,97 +248,161 @@ pub fn current() -> Option<&'static Loaded> {
     if list.is_null() { None } else { Some(unsafe { &*list }) }
 }
 
+/// Times that a file was, or may have been, unloaded.
+static UNLOADS: AtomicUsize = AtomicUsize::new(0);
+/// When the last one was, in ticks.
+static UNLOADED: AtomicU64 = AtomicU64::new(0);
+
+/// Tells apart what stood at `address` at different times: 0 for files that stay, 15 bits.
+pub fn era(address: usize) -> u64 {
+    let first = FIRST.load(Ordering::Acquire);
+    // SAFETY: a leaked box, never changed.
+    let stays = !first.is_null() && unsafe { &*first }.holds(address);
+    if stays { 0 } else { (UNLOADS.load(Ordering::Relaxed) as u64 & 0x3fff) + 1 }
+}
+
 /// A file was unloaded, or may have been: later files are looked up anew.
 pub fn unloaded() {
+    UNLOADS.fetch_add(1, Ordering::Relaxed);
+    UNLOADED.store(clock::now(), Ordering::Relaxed);
     CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
     for page in &UNKNOWN {
         page.store(0, Ordering::Relaxed);
     }
 }
 
+/// In a forked child: nobody else makes a list.
+pub fn forked() {
+    BUSY.store(false, Ordering::Relaxed);
+}
+
+/// What an address that is in no known file turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// In a file, which the list now has.
+    File,
+    /// Code, but of no file.
+    Code,
+    /// No code: what was taken for an address was none.
+    Data,
+}
+
 /// Looks up the file that `address` is in, by the kernel's table of mappings. The loader's own list would need its lock,
-/// which the program may hold. Returns whether the list has grown. Once a file, and once a page of code without one.
+/// which the program may hold. Once a file, and once a page without one.
 #[cold]
-pub fn learn(recorder: &Recorder, address: usize) -> bool {
+pub fn learn(recorder: &Recorder, address: usize) -> Learned {
     let page = address >> 12;
-    let known = UNKNOWN.iter().any(|unknown| unknown.load(Ordering::Relaxed) == page);
-    let Some(now) = current() else { return false };
-    if known || BUSY.swap(true, Ordering::Acquire) {
-        return false;
+    let Some(place) = UNKNOWN.get(page % UNKNOWN.len()) else { return Learned::Code };
+    match place.load(Ordering::Relaxed) {
+        known if known == page << 1 | 1 => return Learned::Code,
+        known if known == page << 1 && page != 0 => return Learned::Data,
+        _ => {}
+    }
+    let Some(now) = current() else { return Learned::Code };
+    if BUSY.swap(true, Ordering::Acquire) {
+        return Learned::Code;
     }
     let kept = errno::Kept::new();
-    let found = look_up(recorder, now, address);
-    match found {
-        Some(grown) => CURRENT.store(Box::into_raw(Box::new(grown)), Ordering::Release),
-        None => {
-            if let Some(place) = UNKNOWN.get(page % UNKNOWN.len()) {
-                place.store(page, Ordering::Relaxed);
-            }
+    let text = read_file(c"/proc/self/maps", MAPS_BYTES);
+    let at = procfs::mappings(&text).find(|mapping| (mapping.start..mapping.end).contains(&(address as u64)));
+    let grown =
+        at.as_ref().filter(|at| at.exec && at.ino != 0).and_then(|at| look_up(recorder, now, address, at, &text));
+    let learned = match (grown, at) {
+        (Some(grown), _) => {
+            CURRENT.store(core::ptr::from_ref(grown).cast_mut(), Ordering::Release);
+            Learned::File
         }
+        (None, Some(at)) if at.exec => Learned::Code,
+        _ => Learned::Data,
+    };
+    if learned != Learned::File {
+        place.store(page << 1 | usize::from(learned == Learned::Code), Ordering::Relaxed);
     }
     BUSY.store(false, Ordering::Release);
     drop(kept);
-    found_one(now)
+    learned
 }
 
-fn found_one(before: &Loaded) -> bool {
-    current().is_some_and(|now| now.generation != before.generation)
-}
-
-fn look_up(recorder: &Recorder, now: &Loaded, address: usize) -> Option<Loaded> {
-    let text = read_file(c"/proc/self/maps", MAPS_BYTES);
-    let at = procfs::mappings(&text).find(|mapping| (mapping.start..mapping.end).contains(&(address as u64)))?;
-    if at.ino == 0 || !at.exec {
-        return None;
-    }
+fn look_up(
+    recorder: &Recorder,
+    now: &Loaded,
+    address: usize,
+    at: &procfs::Mapping,
+    text: &[u8],
+) -> Option<&'static Loaded> {
     // The file's first mapping below the address begins with its header.
     let same = |mapping: &procfs::Mapping| mapping.dev == at.dev && mapping.ino == at.ino && mapping.start <= at.start;
-    let base = procfs::mappings(&text).filter(|mapping| same(mapping) && mapping.offset == 0 && mapping.read).last()?;
-    let module = elf::Module::at(base.start as usize, (base.end - base.start) as usize)?;
+    let base = procfs::mappings(text).filter(|mapping| same(mapping) && mapping.offset == 0 && mapping.read).last()?;
+    // What is mapped need not be there: files are cut and overwritten. So nothing is read in place.
+    let head = sys::copy(base.start as *const u8, HEAD_BYTES);
+    let head: Vec<u64> = head.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes)).collect();
+    let module = elf::Module::at(base.start as usize, &head)?;
     if !module.holds(address) {
         return None;
     }
-    let path = at.path.to_vec();
+    let notes = module.notes().map(|notes| sys::copy(notes.as_ptr(), notes.len().min(HEAD_BYTES)));
+    let build_id = notes.filter_map(|notes| elf::build_id(&notes).map(<[u8]>::to_vec)).next().unwrap_or_default();
     // SAFETY: `BUSY` is ours.
     let kept = unsafe { &mut *KEPT.0.get() };
-    if !kept.recorded.iter().any(|(start, known)| *start == module.start && *known == path) {
-        modules::record_one(recorder, process::me(recorder).slot, &module, &path);
-        kept.recorded.push((module.start, path));
+    let record = Recorded { start: module.start, end: module.end, path: at.path.to_vec(), build_id };
+    let before = kept.recorded.iter().rev().find(|other| other.start < record.end && record.start < other.end);
+    if before != Some(&record) {
+        let since = UNLOADED.load(Ordering::Relaxed);
+        modules::record_one(recorder, process::me(recorder).slot, &module, &record.path, &record.build_id, since);
+        kept.recorded.push(record);
     }
-    let unwind = unwind_tables(&module, |bytes| kept.copy(bytes));
-    Some(now.with((module.start, module.end), unwind))
+    let file = File::of(&module, |bytes| kept.copy(bytes));
+    if let Some(same) = kept.lists.iter().find(|list| list.is(now, &file)) {
+        return Some(same);
+    }
+    let list: &'static Loaded = Box::leak(Box::new(now.with(file)));
+    kept.lists.push(list);
+    Some(list)
 }
+
+/// Enough for a file's program headers, and for its notes.
+const HEAD_BYTES: usize = 4096;
+/// No file's tables are larger.
+const TABLES_BYTES: usize = 64 << 20;
 
 /// What is kept for good of files loaded late: one that is loaded again has it already.
-struct Learned {
+struct Late {
     tables: Vec<&'static [u8]>,
-    /// Start and path of those that have a record.
-    recorded: Vec<(usize, Vec<u8>)>,
+    /// Those that have a record, in the order of the records.
+    recorded: Vec<Recorded>,
+    lists: Vec<&'static Loaded>,
 }
 
-impl Learned {
+#[derive(PartialEq, Eq)]
+struct Recorded {
+    start: usize,
+    end: usize,
+    path: Vec<u8>,
+    build_id: Vec<u8>,
+}
+
+impl Late {
     fn copy(&mut self, bytes: &'static [u8]) -> &'static [u8] {
-        if let Some(same) = self.tables.iter().find(|same| **same == bytes) {
+        let copy = sys::copy(bytes.as_ptr(), bytes.len().min(TABLES_BYTES));
+        if let Some(same) = self.tables.iter().find(|same| ***same == *copy) {
             return same;
         }
-        let copy = Vec::leak(bytes.to_vec());
+        let copy = Vec::leak(copy);
         self.tables.push(copy);
         copy
     }
 }
 
-struct Kept(UnsafeCell<Learned>);
+struct Kept(UnsafeCell<Late>);
 
 // SAFETY: only reached by the holder of `BUSY`.
 unsafe impl Sync for Kept {}
 
-static KEPT: Kept = Kept(UnsafeCell::new(Learned { tables: Vec::new(), recorded: Vec::new() }));
+static KEPT: Kept = Kept(UnsafeCell::new(Late { tables: Vec::new(), recorded: Vec::new(), lists: Vec::new() }));
 
-fn unwind_tables(
-    module: &elf::Module,
-    mut keep: impl FnMut(&'static [u8]) -> &'static [u8],
-) -> Option<Module<&'static [u8]>> {
+fn unwind_tables(module: &elf::Module, mut keep: impl FnMut(&'static [u8]) -> &'static [u8]) -> Option<Tables> {
     let (hdr_at, hdr) = module.eh_frame_hdr()?;
+    let hdr = keep(hdr);
     // version, encodings, then the address of .eh_frame: "pc-relative, 4 bytes signed" is what linkers write.
     if hdr.first() != Some(&1) || hdr.get(1) != Some(&0x1b) {
         return None;
@@ -196,17 +410,5 @@ fn unwind_tables(
     let offset = i32::from_le_bytes(hdr.get(4..8)?.try_into().ok()?);
     let frame_at = (hdr_at + 4).checked_add_signed(offset as isize)?;
     let frame = module.bytes(frame_at, module.segment_end(frame_at)?.checked_sub(frame_at)?)?;
-    Some(Module::new(
-        String::new(),
-        module.start as u64..module.end as u64,
-        module.bias as u64,
-        ExplicitModuleSectionInfo {
-            base_svma: 0,
-            eh_frame_hdr_svma: Some(hdr_at as u64..(hdr_at + hdr.len()) as u64),
-            eh_frame_hdr: Some(keep(hdr)),
-            eh_frame_svma: Some(frame_at as u64..(frame_at + frame.len()) as u64),
-            eh_frame: Some(keep(frame)),
-            ..ExplicitModuleSectionInfo::default()
-        },
-    ))
+    Some(Tables { hdr_at, hdr, frame_at, frame: keep(frame) })
 }

@@ -14,7 +14,7 @@ use shmaudit_core::{json, text};
 
 use crate::audit::Audit;
 use crate::start::{executable, expand_path, read_file};
-use crate::symbols::Maps;
+use crate::symbols::{Maps, NoFiles};
 use crate::world::World;
 use crate::{contain, log, process, sys};
 
@@ -27,6 +27,8 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 struct Task {
     audit: &'static Audit,
     ending: bool,
+    /// Whether addresses are to be named, by the files that were loaded.
+    names: bool,
     errors: AtomicI32,
 }
 
@@ -37,8 +39,14 @@ pub fn report(audit: &'static Audit, ending: bool) -> i32 {
         return -1;
     }
     audit.recorder.read_clocks();
-    let task = Task { audit, ending, errors: AtomicI32::new(-1) };
-    if !contain::run(work, (&raw const task).cast_mut().cast()) {
+    let mut task = Task { audit, ending, names: true, errors: AtomicI32::new(-1) };
+    let mut done = contain::run(work, (&raw const task).cast_mut().cast());
+    if !done {
+        // Files are what may change or lie.
+        task.names = false;
+        done = contain::run(work, (&raw const task).cast_mut().cast());
+    }
+    if !done {
         log::say(&["the report could not be finished; the program is not concerned"]);
         return -1;
     }
@@ -61,8 +69,10 @@ fn work(task: *mut c_void) {
     }
     let settings =
         Settings { concluding: Some(concluding), suppressions: suppressions(&audit.options), ..Settings::default() };
-    let mut names = Named::new(&reader, Maps);
-    let report = report::conclude(&reader, &mut world, &mut names, &settings);
+    let report = match task.names {
+        true => report::conclude(&reader, &mut world, &mut Named::new(&reader, Maps), &settings),
+        false => report::conclude(&reader, &mut world, &mut Named::new(&reader, NoFiles), &settings),
+    };
     if !report.is_silent() {
         write(&audit.options, &report, me.pid);
     }

@@ -58,22 +58,27 @@ impl Module {
         module
     }
 
-    /// The file whose header is mapped at `base`, with `length` readable bytes there.
-    pub fn at(base: usize, length: usize) -> Option<Module> {
+    /// The file mapped at `base`, of whose beginning `head`, which is aligned and outlives the module, is a copy.
+    pub fn at(base: usize, head: &[u64]) -> Option<Module> {
         const HEADER: usize = size_of::<libc::Elf64_Ehdr>();
+        let length = size_of_val(head);
         if length < HEADER {
             return None;
         }
-        // SAFETY: the kernel's table says that so much is mapped readable; loaders keep a file's header as long as the file.
-        let header = unsafe { &*(base as *const libc::Elf64_Ehdr) };
+        // SAFETY: as many bytes are there, aligned; any bytes make a header.
+        let header = unsafe { &*head.as_ptr().cast::<libc::Elf64_Ehdr>() };
         let table = header.e_phoff as usize;
         let entry = size_of::<libc::Elf64_Phdr>();
         let end = table.checked_add(usize::from(header.e_phnum) * entry)?;
-        if header.e_ident.get(..4) != Some(b"\x7fELF") || usize::from(header.e_phentsize) != entry || end > length {
+        if header.e_ident.get(..4) != Some(b"\x7fELF")
+            || usize::from(header.e_phentsize) != entry
+            || !table.is_multiple_of(8)
+            || end > length
+        {
             return None;
         }
-        let headers = (base + table) as *const libc::Elf64_Phdr;
-        // SAFETY: as above, and the whole table is within the readable bytes.
+        let headers = head.as_ptr().wrapping_byte_add(table).cast::<libc::Elf64_Phdr>();
+        // SAFETY: as above, and the whole table is within them.
         let first = (0..usize::from(header.e_phnum)).map(|index| unsafe { &*headers.add(index) });
         let lowest = first
             .filter(|header| header.p_type == libc::PT_LOAD)
@@ -141,20 +146,14 @@ impl Module {
 
     /// The GNU build id.
     pub fn build_id(&self) -> Option<&'static [u8]> {
-        for header in self.headers().filter(|header| header.p_type == libc::PT_NOTE) {
-            let mut notes = self.bytes(header.p_vaddr as usize, header.p_memsz as usize)?;
-            while notes.len() >= 12 {
-                let word =
-                    |at: usize| notes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-                let (name, size, kind) = (word(0)?, word(4)?, word(8)?);
-                let at = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
-                if kind == 3 && notes.get(12..12 + name) == Some(b"GNU\0") {
-                    return notes.get(at..at.checked_add(size)?);
-                }
-                notes = notes.get(at.checked_add(size.checked_next_multiple_of(4)?)?..)?;
-            }
-        }
-        None
+        self.notes().find_map(build_id)
+    }
+
+    /// The notes.
+    pub fn notes(&self) -> impl Iterator<Item = &'static [u8]> {
+        self.headers()
+            .filter(|header| header.p_type == libc::PT_NOTE)
+            .filter_map(|header| self.bytes(header.p_vaddr as usize, header.p_memsz as usize))
     }
 
     /// The address of a function or object that this file defines under its default version.
@@ -195,6 +194,20 @@ impl Module {
             }
         }
     }
+}
+
+/// The GNU build id among these notes.
+pub fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+    while notes.len() >= 12 {
+        let word = |at: usize| notes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+        let (name, size, kind) = (word(0)?, word(4)?, word(8)?);
+        let at = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
+        if kind == 3 && notes.get(12..12 + name) == Some(b"GNU\0") {
+            return notes.get(at..at.checked_add(size)?);
+        }
+        notes = notes.get(at.checked_add(size.checked_next_multiple_of(4)?)?..)?;
+    }
+    None
 }
 
 struct Table {

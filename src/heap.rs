@@ -5,7 +5,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use dlmalloc::{Allocator, Dlmalloc};
 
@@ -68,6 +68,19 @@ impl Heap {
     }
 }
 
+/// In a forked child: whoever was inside is not there, and what it was at is half made. It is left as it is; from then on
+/// nothing is given back.
+pub fn forked() {
+    if HEAP.lock.load(Ordering::Relaxed) != 0 {
+        ABANDONED.store(true, Ordering::Relaxed);
+        // SAFETY: the child's only thread is here, and it is not inside: it was forking.
+        unsafe { *HEAP.inner.get() = Dlmalloc::new_with_allocator(Mappings) };
+        HEAP.lock.store(0, Ordering::Release);
+    }
+}
+
+static ABANDONED: AtomicBool = AtomicBool::new(false);
+
 // SAFETY: dlmalloc upholds the contract; failure is a null pointer.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -75,6 +88,9 @@ unsafe impl GlobalAlloc for Heap {
         self.with(core::ptr::null_mut(), |heap| unsafe { heap.malloc(layout.size(), layout.align()) })
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if ABANDONED.load(Ordering::Relaxed) {
+            return;
+        }
         // SAFETY: the caller gives back what alloc gave with this layout.
         self.with((), |heap| unsafe { heap.free(at, layout.size(), layout.align()) });
     }
@@ -83,6 +99,16 @@ unsafe impl GlobalAlloc for Heap {
         self.with(core::ptr::null_mut(), |heap| unsafe { heap.calloc(layout.size(), layout.align()) })
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if ABANDONED.load(Ordering::Relaxed) {
+            // SAFETY: alignment and the new size make a valid layout, as the caller vouches; as many bytes as both have.
+            return unsafe {
+                let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+                if !new.is_null() {
+                    new.copy_from_nonoverlapping(at, size.min(layout.size()));
+                }
+                new
+            };
+        }
         // SAFETY: the caller gives what alloc gave with this layout.
         self.with(core::ptr::null_mut(), |heap| unsafe { heap.realloc(at, layout.size(), layout.align(), size) })
     }

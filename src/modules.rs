@@ -14,13 +14,14 @@ const WORDS: usize = module::BYTES / 8;
 pub fn record(recorder: &Recorder, process: u16, exe: &[u8]) {
     elf::modules(|loaded| {
         let name = loaded.name();
-        record_one(recorder, process, loaded, if name.is_empty() { exe } else { name });
+        let path = if name.is_empty() { exe } else { name };
+        record_one(recorder, process, loaded, path, loaded.build_id().unwrap_or(&[]), 0);
         true
     });
 }
 
-/// Writes one record.
-pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8]) {
+/// Writes one record of what was loaded after `since`.
+pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8], build_id: &[u8], since: u64) {
     let number = recorder.word(header::MODULES).fetch_add(1, Ordering::AcqRel) as usize;
     let Some(place) = recorder.region(Region::Modules).get(number * WORDS..(number + 1) * WORDS) else { return };
     let set = |word: usize, value: u64| {
@@ -33,12 +34,12 @@ pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8
             set(word + index, bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)));
         }
     };
-    let build_id = loaded.build_id().unwrap_or(&[]);
     let build_id = build_id.get(..build_id.len().min(module::BUILD_ID_BYTES)).unwrap_or(&[]);
     let path = path.get(..path.len().min(module::PATH_BYTES)).unwrap_or(&[]);
     set(module::START, loaded.start as u64);
     set(module::END, loaded.end as u64);
     set(module::BIAS, loaded.bias as u64);
+    set(module::SINCE, since);
     set(module::LENGTHS, build_id.len() as u64 | (path.len() as u64) << 16);
     set_bytes(module::BUILD_ID, build_id);
     set_bytes(module::PATH, path);

@@ -6,7 +6,7 @@ use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
 
 use crate::recorder::Recorder;
-use crate::{audit, clock, log, stack, sys};
+use crate::{audit, callers, clock, code, heap, log, stack, sys};
 
 static PID: AtomicU32 = AtomicU32::new(0);
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
@@ -90,6 +90,12 @@ pub fn tid() -> u32 {
         0 => sys::gettid() as u32,
         offset => read_tid(offset),
     }
+}
+
+/// Whether this process has a thread of this id.
+pub fn has_thread(tid: u32) -> bool {
+    // SAFETY: signal 0 is none.
+    unsafe { sys::call(libc::SYS_tgkill, sys::getpid() as usize, tid as usize, 0, 0, 0, 0) == 0 }
 }
 
 fn mark_page() {
@@ -273,6 +279,9 @@ fn before_fork(recorder: &Recorder) -> u32 {
 /// parent had in hand is free here.
 fn adopt(recorder: &Recorder) {
     mark_page();
+    heap::forked();
+    code::forked();
+    callers::forked();
     log::forked();
     stack::forked();
     for place in &INSIDE {

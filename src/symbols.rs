@@ -23,3 +23,14 @@ impl Files for Maps {
         sys::map_file(fd.0, stat.st_size as usize)
     }
 }
+
+/// No file can be opened: addresses have files and offsets, and no names.
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    type Bytes = &'static [u8];
+
+    fn open(&mut self, _: &[u8]) -> Option<&'static [u8]> {
+        None
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Results are the kernel's: negative is `-errno`.
 
+use alloc::vec::Vec;
 use core::arch::asm;
 
 /// System call `number` with six arguments.
@@ -195,6 +196,38 @@ pub fn same_link(one: CStr, other: CStr) -> bool {
         (Ok(_), Err(libc::ENOENT)) => false,
         _ => true,
     }
+}
+
+/// A copy of `length` bytes of our own memory at `from`, or of as many as there are before a page that cannot be read: one
+/// that is not mapped, or that its file does not have any more.
+pub fn copy(from: *const u8, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(length).is_err() {
+        return bytes;
+    }
+    let (to, from) = ([bytes.as_mut_ptr() as usize, length], [from as usize, length]);
+    // SAFETY: fills at most the room reserved; says how much it filled.
+    unsafe {
+        let (to, from) = (&raw const to as usize, &raw const from as usize);
+        let got = call(libc::SYS_process_vm_readv, getpid() as usize, to, 1, from, 1, 0);
+        bytes.set_len((got.max(0) as usize).min(length));
+    }
+    bytes
+}
+
+/// Sleeps so many nanoseconds, less than a second.
+pub fn nap(nanoseconds: i64) {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: nanoseconds };
+    // SAFETY: reads one timespec.
+    unsafe { call(libc::SYS_nanosleep, &raw mut time as usize, 0, 0, 0, 0, 0) };
+}
+
+/// Whether the calling thread runs on its alternate signal stack.
+pub fn is_on_signal_stack() -> bool {
+    let mut stack = libc::stack_t { ss_sp: core::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: fills one stack_t.
+    unsafe { call(libc::SYS_sigaltstack, 0, &raw mut stack as usize, 0, 0, 0, 0) };
+    stack.ss_flags & libc::SS_ONSTACK != 0
 }
 
 /// Our process id.

@@ -156,8 +156,11 @@ pub mod module {
     pub const BIAS: usize = 3;
     /// Bytes of build id (16), bytes of path (16).
     pub const LENGTHS: usize = 4;
+    /// When something was last unloaded before it was recorded, in ticks; 0 for never. Until then its addresses may have
+    /// been another file's.
+    pub const SINCE: usize = 5;
     /// Build id.
-    pub const BUILD_ID: usize = 5;
+    pub const BUILD_ID: usize = 6;
     /// Most bytes of a build id.
     pub const BUILD_ID_BYTES: usize = 40;
     /// Path of the file.

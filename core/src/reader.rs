@@ -76,6 +76,8 @@ pub struct ModuleRecord {
     pub end: u64,
     /// What is added to the file's addresses.
     pub bias: u64,
+    /// When its addresses may have been another file's last, in ticks.
+    pub since: u64,
     /// Build id, empty where there is none.
     pub build_id: Vec<u8>,
     /// Path of the file.
@@ -223,6 +225,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
                 start: word(START),
                 end: word(END),
                 bias: word(BIAS),
+                since: word(SINCE),
                 build_id: self.bytes(Region::Modules, slot * words + BUILD_ID, build_id),
                 path: self.bytes(Region::Modules, slot * words + PATH, path),
             });

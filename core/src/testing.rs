@@ -228,7 +228,7 @@ prop_compose! {
 pub(crate) struct Invented;
 
 impl Symbolize for Invented {
-    fn frames(&mut self, _: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
+    fn frames(&mut self, _: u16, _: u64, address: u64, out: &mut Vec<Frame>) {
         let (function, line) = (address >> 8, address & 0xff);
         let function = if function == 0 { "main".into() } else { format!("f{function:x}") };
         let library = address >> 12 & 1 == 1;

@@ -1,6 +1,7 @@
 //! Builds C programs, each variant once a run.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -68,7 +69,7 @@ fn compile(source: &Path, variant: &Variant) -> Result<PathBuf, String> {
         .keep();
     let program = directory.join(&stem);
     let run = Run::new(variant.compiler)
-        .args(["-std=gnu11", "-Wall", "-Wextra"])
+        .args(language(source))
         .args(&variant.before)
         .arg("-o")
         .arg(&program)
@@ -83,12 +84,21 @@ fn compile(source: &Path, variant: &Variant) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// A program of this directory's `programs/`.
+fn language(source: &Path) -> &'static [&'static str] {
+    match source.extension().and_then(OsStr::to_str) {
+        Some("cc") => &["-std=gnu++17", "-Wall", "-Wextra"],
+        Some("rs") => &["--edition=2021"],
+        _ => &["-std=gnu11", "-Wall", "-Wextra"],
+    }
+}
+
+/// A program of this directory's `programs/`, written in C where the name has no ending.
 pub fn own(name: &str, variant: &Variant) -> Result<PathBuf, Stop> {
     program(&own_source(name), variant)
 }
 
 /// Where that program's source is.
 pub fn own_source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/e2e/programs/{name}.c"))
+    let ending = if name.contains('.') { "" } else { ".c" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/e2e/programs/{name}{ending}"))
 }

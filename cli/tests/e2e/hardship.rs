@@ -15,11 +15,11 @@ use crate::{check, fail, log, place};
 /// Adds the trials.
 pub fn add(trials: &mut Trials) {
     trials.add("hardship::log_in_no_directory", || {
-        says_one_line("log=/nonexistent/calls.log:report=off", "/nonexistent")
+        says_one_line("log=/proc/nonexistent/calls.log:report=off", "/proc/nonexistent")
     });
     trials.add("hardship::log_is_a_directory", || says_one_line("log=/:report=off", "log"));
     trials.add("hardship::report_in_no_directory", || {
-        says_one_line("log=off:report=/nonexistent/report", "/nonexistent")
+        says_one_line("log=off:report=/proc/nonexistent/report", "/proc/nonexistent")
     });
     trials.add("hardship::report_is_a_directory", || says_one_line("log=off:report=/", "report"));
     trials.add("hardship::journal_in_no_directory", || runs_on("log=off:report=off:journal=/proc/nonexistent"));

@@ -28,6 +28,7 @@ mod options;
 mod readme;
 mod reports;
 mod scenarios;
+mod stacks;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     endings::add(&mut trials);
     hardship::add(&mut trials);
     family::add(&mut trials);
+    stacks::add(&mut trials);
     readme::add(&mut trials);
     journal::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());

@@ -66,7 +66,7 @@ fn bad_segment_lines_are_counted() {
     assert_eq!((table.by_ref().count(), table.skipped()), (2, 5));
 }
 
-pub(super) const MAPS: &[u8] = b"55de3392f000-55de33930000 rw-p 00003000 fe:00 10010714                   /tmp/h2/maps
+pub(super) const MAPS: &[u8] = b"55de3392f000-55de33930000 rw-p 00003000 fe:00 10010714                   /tmp/example/maps
 55de40d37000-55de40d58000 rw-p 00000000 00:00 0                          [heap]
 7f31c9400000-7f31c9600000 rw-s 00000000 00:11 11                         /SYSV00004711 (deleted)
 7f31c977a000-7f31c977d000 rw-p 00000000 00:00 0 
@@ -87,7 +87,7 @@ fn mappings_of_maps() {
     assert_eq!((plain.start, plain.end, plain.len()), (0x55de_3392_f000, 0x55de_3393_0000, 4096));
     assert_eq!((plain.read, plain.write, plain.exec, plain.shared), (true, true, false, false));
     assert_eq!((plain.offset, plain.dev, plain.ino), (0x3000, (0xfe, 0), 10_010_714));
-    assert!(plain.path.is(b"/tmp/h2/maps") && !plain.deleted && plain.sysv_shmid().is_none());
+    assert!(plain.path.is(b"/tmp/example/maps") && !plain.deleted && plain.sysv_shmid().is_none());
     assert!(all[1].path.is(b"[heap]") && all[3].path.is(b"") && all[9].exec);
 
     let object = all[6];

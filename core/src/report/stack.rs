@@ -16,8 +16,13 @@ use crate::symbols::{Files, LoadedModule, Symbols};
 
 /// Gives addresses names.
 pub trait Symbolize {
-    /// Appends the frames at return address `address` of a process, innermost first; at least one.
-    fn frames(&mut self, process: u16, pid: u32, address: u64, out: &mut Vec<Frame>);
+    /// Appends the frames at return address `address` of a process, as it was at `ticks`, innermost first; at least one.
+    fn frames(&mut self, process: u16, ticks: u64, address: u64, out: &mut Vec<Frame>);
+
+    /// The same number for times at which the same files were loaded.
+    fn era(&self, _ticks: u64) -> usize {
+        0
+    }
 }
 
 /// Addresses as they are.
@@ -25,7 +30,7 @@ pub trait Symbolize {
 pub struct NoSymbols;
 
 impl Symbolize for NoSymbols {
-    fn frames(&mut self, _: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
+    fn frames(&mut self, _: u16, _: u64, address: u64, out: &mut Vec<Frame>) {
         out.push(Frame { offset: address, ..Frame::default() });
     }
 }
@@ -36,7 +41,9 @@ pub struct Named<F: Files> {
     symbols: Symbols<F>,
     processes: Vec<ProcessRecord>,
     records: Vec<ModuleRecord>,
-    loaded: BTreeMap<u16, Vec<LoadedModule>>,
+    /// When something was unloaded, sorted.
+    unloads: Vec<u64>,
+    loaded: BTreeMap<(u16, usize), Vec<LoadedModule>>,
 }
 
 /// Most generations of forks that loaded files are looked for in.
@@ -45,22 +52,21 @@ const MOST_GENERATIONS: usize = 64;
 impl<F: Files> Named<F> {
     /// Of this recorder, from these files.
     pub fn new<W: Words + ?Sized>(reader: &Reader<W>, files: F) -> Named<F> {
-        Named {
-            symbols: Symbols::new(files),
-            processes: reader.processes(),
-            records: reader.modules(),
-            loaded: BTreeMap::new(),
-        }
+        let records = reader.modules();
+        let mut unloads: Vec<u64> = records.iter().map(|module| module.since).collect();
+        unloads.sort_unstable();
+        unloads.dedup();
+        Named { symbols: Symbols::new(files), processes: reader.processes(), records, unloads, loaded: BTreeMap::new() }
     }
 }
 
-/// What a process has loaded: its own records, the latest first, and those of the processes whose image it shares.
-pub fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16) -> Vec<LoadedModule> {
+/// What a process had loaded at `ticks`: its own records, the latest first, and those of the processes whose image it shares.
+pub fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16, ticks: u64) -> Vec<LoadedModule> {
     let mut found = Vec::new();
     let mut at = Some(slot);
     for _ in 0..MOST_GENERATIONS {
         let Some(slot) = at else { break };
-        let own = records.iter().rev().filter(|module| module.process == slot);
+        let own = records.iter().rev().filter(|module| module.process == slot && module.since <= ticks);
         found.extend(own.map(|module| LoadedModule {
             path: module.path.clone(),
             start: module.start,
@@ -74,9 +80,15 @@ pub fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16) 
 }
 
 impl<F: Files> Symbolize for Named<F> {
-    fn frames(&mut self, process: u16, _: u32, address: u64, out: &mut Vec<Frame>) {
-        let modules = self.loaded.entry(process).or_insert_with(|| loaded(&self.processes, &self.records, process));
+    fn frames(&mut self, process: u16, ticks: u64, address: u64, out: &mut Vec<Frame>) {
+        let made = || loaded(&self.processes, &self.records, process, ticks);
+        let era = self.unloads.partition_point(|&unload| unload <= ticks);
+        let modules = self.loaded.entry((process, era)).or_insert_with(made);
         out.extend_from_slice(self.symbols.resolve(modules, address, false));
+    }
+
+    fn era(&self, ticks: u64) -> usize {
+        self.unloads.partition_point(|&unload| unload <= ticks)
     }
 }
 
@@ -130,7 +142,7 @@ pub(super) struct Events<'a> {
     ledger: &'a Ledger,
     clock: Clock,
     symbolize: &'a mut dyn Symbolize,
-    known: BTreeMap<(StackId, u16, u32), Stack>,
+    known: BTreeMap<(StackId, u16, usize), Stack>,
 }
 
 impl<'a> Events<'a> {
@@ -149,14 +161,15 @@ impl<'a> Events<'a> {
     }
 
     fn stack(&mut self, moment: Moment) -> Stack {
+        let era = self.symbolize.era(moment.ticks);
         let (ledger, symbolize) = (self.ledger, &mut *self.symbolize);
         let named = || {
             let mut frames = Vec::new();
             for &address in ledger.stacks().frames(moment.stack) {
-                symbolize.frames(moment.process, moment.pid, address, &mut frames);
+                symbolize.frames(moment.process, moment.ticks, address, &mut frames);
             }
             Stack::from(frames)
         };
-        self.known.entry((moment.stack, moment.process, moment.pid)).or_insert_with(named).clone()
+        self.known.entry((moment.stack, moment.process, era)).or_insert_with(named).clone()
     }
 }
