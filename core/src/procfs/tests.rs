@@ -66,7 +66,8 @@ fn bad_segment_lines_are_counted() {
     assert_eq!((table.by_ref().count(), table.skipped()), (2, 5));
 }
 
-pub(super) const MAPS: &[u8] = b"55de3392f000-55de33930000 rw-p 00003000 fe:00 10010714                   /tmp/example/maps
+pub(super) const MAPS: &[u8] =
+    b"55de3392f000-55de33930000 rw-p 00003000 fe:00 10010714                   /tmp/example/maps
 55de40d37000-55de40d58000 rw-p 00000000 00:00 0                          [heap]
 7f31c9400000-7f31c9600000 rw-s 00000000 00:11 11                         /SYSV00004711 (deleted)
 7f31c977a000-7f31c977d000 rw-p 00000000 00:00 0 
