@@ -12,7 +12,8 @@ use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{
-    Event, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State,
+    Event, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_DATA, MAX_FRAMES, ObjectId,
+    State,
 };
 
 use crate::log::Log;
@@ -125,6 +126,13 @@ pub struct Begun<'a> {
     ticket: Option<Ticket>,
 }
 
+/// A call that may make an object, whose record was written before it.
+pub struct Making<'a> {
+    seen: Seen,
+    about: About<'a>,
+    ticket: Option<Ticket>,
+}
+
 impl Seen {
     /// A call begins.
     #[inline(always)]
@@ -166,6 +174,27 @@ impl Seen {
     pub fn begin(self, about: About<'_>) -> Begun<'_> {
         let ticket = self.audit.map(|audit| audit.note_begun(self, about));
         Begun { seen: self, about, ticket }
+    }
+
+    /// Notes a call that may make an object of `family` before it is made: a process that is killed in the kernel leaves
+    /// the object, and this.
+    #[inline(always)]
+    pub fn begin_making(self, family: Family, about: About<'_>) -> Making<'_> {
+        let object = ObjectId { family, ..ObjectId::NONE };
+        let late = About { flags: about.flags | FLAG_LATE, ..about.object(object) };
+        let ticket = self.audit.map(|audit| audit.note_begun(self, late));
+        Making { seen: self, about, ticket }
+    }
+}
+
+impl Making<'_> {
+    /// The call has come back, with `object` where it succeeded; `made`: `FLAG_…` bits.
+    #[inline(always)]
+    pub fn end(self, ret: i64, failed: bool, object: ObjectId, made: u16) {
+        if let (Some(audit), Some(ticket)) = (self.seen.audit, self.ticket) {
+            let errno = if failed { errno::get() } else { 0 };
+            audit.note_made(self.seen, ticket, ret, errno, About { flags: made, ..self.about.object(object) });
+        }
     }
 }
 
@@ -241,6 +270,34 @@ impl Audit {
         self.recorder.finish(ticket, took.min(u64::from(u32::MAX)) as u32, errno, ret);
         if self.logs(seen.call) {
             self.with_event(seen, State::Done, ret, errno, about, |event| self.log(event, about));
+        }
+    }
+
+    #[inline(never)]
+    fn note_made(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About) {
+        self.recorder.count(seen.call, errno);
+        let now = clock::now();
+        let head = self.recorder.head();
+        let end = LateEnd {
+            ticks: now,
+            took: now.wrapping_sub(seen.started).min(u64::from(u32::MAX)) as u32,
+            errno,
+            ret,
+            // It takes effect now, not where its record stands.
+            order: head * 2,
+            object: about.object,
+            made: about.flags,
+        };
+        self.recorder.finish_late(ticket, about.args.len(), &end);
+        let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
+        if made || self.logs(seen.call) {
+            let about = About { mark: Some(head), ..about };
+            self.with_event(seen, State::Done, ret, errno, about, |event| {
+                if made {
+                    self.enter(event, about);
+                }
+                self.log(event, about);
+            });
         }
     }
 

@@ -132,7 +132,10 @@ fn resolve(task: *mut c_void) {
         names.get_or_insert_with(|| Box::new(Names { symbols: Symbols::new(Maps), modules: Vec::new(), records: 0 }));
     if names.records != records {
         if let Ok(reader) = Reader::new(recorder) {
-            names.modules = loaded(&reader.processes(), &reader.modules(), process::me(recorder).slot, u64::MAX);
+            names.modules = {
+                let me = process::me(recorder);
+                loaded(&reader.processes(), &reader.modules(), (me.slot, me.pid), u64::MAX)
+            };
         }
         names.records = records;
     }

@@ -22,16 +22,25 @@ pub fn start() -> u64 {
 
 /// `CLOCK_REALTIME` in nanoseconds since 1970.
 pub fn realtime() -> u64 {
+    read(libc::CLOCK_REALTIME)
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds: what the start times of processes count from.
+pub fn boottime() -> u64 {
+    read(libc::CLOCK_BOOTTIME)
+}
+
+fn read(clock: i32) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     match VDSO.load(Ordering::Relaxed) {
         // SAFETY: the kernel fills one timespec.
         0 => unsafe {
-            sys::call(libc::SYS_clock_gettime, libc::CLOCK_REALTIME as usize, &raw mut time as usize, 0, 0, 0, 0);
+            sys::call(libc::SYS_clock_gettime, clock as usize, &raw mut time as usize, 0, 0, 0, 0);
         },
         vdso => {
             // SAFETY: the vDSO function's prototype, vdso(7).
             let vdso: extern "C" fn(i32, *mut libc::timespec) -> i32 = unsafe { core::mem::transmute(vdso) };
-            vdso(libc::CLOCK_REALTIME, &raw mut time);
+            vdso(clock, &raw mut time);
         }
     }
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)

@@ -348,7 +348,7 @@ fn look_up(
     let before = kept.recorded.iter().rev().find(|other| other.start < record.end && record.start < other.end);
     if before != Some(&record) {
         let since = UNLOADED.load(Ordering::Relaxed);
-        modules::record_one(recorder, process::me(recorder).slot, &module, &record.path, &record.build_id, since);
+        modules::record_one(recorder, process::me(recorder), &module, &record.path, &record.build_id, since);
         kept.recorded.push(record);
     }
     let file = File::of(&module, |bytes| kept.copy(bytes));

@@ -9,6 +9,7 @@ use shmaudit_core::findings::{Concluding, living};
 use shmaudit_core::options::{Format, Options, Target};
 use shmaudit_core::reader::Reader;
 use shmaudit_core::report::{self, Named, Report, Settings};
+use shmaudit_core::sources::Sources;
 use shmaudit_core::suppress::Suppressions;
 use shmaudit_core::{json, text};
 
@@ -61,17 +62,18 @@ fn work(task: *mut c_void) {
     let me = process::me(&audit.recorder);
     let mut world = World { pid: me.pid };
     let Ok(reader) = Reader::new(&audit.recorder) else { return };
+    let sources = Sources::from(reader);
     let concluding = Concluding { pid: me.pid, slot: me.slot, exiting: task.ending };
     // The last one reports for all, the first in any case.
-    if task.ending && !process::is_root() && !living(&reader.processes(), &mut world, Some(concluding)).is_empty() {
+    if task.ending && !process::is_root() && !living(&sources.processes(), &mut world, Some(concluding)).is_empty() {
         task.errors.store(0, Ordering::Release);
         return;
     }
     let settings =
         Settings { concluding: Some(concluding), suppressions: suppressions(&audit.options), ..Settings::default() };
     let report = match task.names {
-        true => report::conclude(&reader, &mut world, &mut Named::new(&reader, Maps), &settings),
-        false => report::conclude(&reader, &mut world, &mut Named::new(&reader, NoFiles), &settings),
+        true => report::conclude(&sources, &mut world, &mut Named::new(&sources, Maps), &settings),
+        false => report::conclude(&sources, &mut world, &mut Named::new(&sources, NoFiles), &settings),
     };
     if !report.is_silent() {
         write(&audit.options, &report, me.pid);

@@ -5,13 +5,14 @@ use core::sync::atomic::Ordering;
 use shmaudit_core::layout::{Region, header, module};
 
 use crate::elf::{self, Module};
+use crate::process::Me;
 use crate::recorder::Recorder;
 
 const WORDS: usize = module::BYTES / 8;
 
 /// Writes a record for every file that the loader has mapped now. `exe` is the path of the program itself, which the
 /// loader's list leaves empty.
-pub fn record(recorder: &Recorder, process: u16, exe: &[u8]) {
+pub fn record(recorder: &Recorder, process: Me, exe: &[u8]) {
     elf::modules(|loaded| {
         let name = loaded.name();
         let path = if name.is_empty() { exe } else { name };
@@ -21,7 +22,7 @@ pub fn record(recorder: &Recorder, process: u16, exe: &[u8]) {
 }
 
 /// Writes one record of what was loaded after `since`.
-pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8], build_id: &[u8], since: u64) {
+pub fn record_one(recorder: &Recorder, process: Me, loaded: &Module, path: &[u8], build_id: &[u8], since: u64) {
     let number = recorder.word(header::MODULES).fetch_add(1, Ordering::AcqRel) as usize;
     let Some(place) = recorder.region(Region::Modules).get(number * WORDS..(number + 1) * WORDS) else { return };
     let set = |word: usize, value: u64| {
@@ -44,6 +45,6 @@ pub fn record_one(recorder: &Recorder, process: u16, loaded: &Module, path: &[u8
     set_bytes(module::BUILD_ID, build_id);
     set_bytes(module::PATH, path);
     if let Some(state) = place.first() {
-        state.store(u64::from(process) << 8 | 1, Ordering::Release);
+        state.store(u64::from(process.pid) << 32 | u64::from(process.slot as u16) << 8 | 1, Ordering::Release);
     }
 }

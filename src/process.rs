@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsiz
 
 use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
+use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
 use crate::{audit, callers, clock, code, heap, log, stack, sys};
@@ -28,7 +29,7 @@ const WORDS: usize = slot::BYTES / 8;
 #[derive(Clone, Copy)]
 pub struct Me {
     /// Its slot in the process table.
-    pub slot: u16,
+    pub slot: Slot,
     /// Its pid.
     pub pid: u32,
 }
@@ -114,7 +115,7 @@ pub fn me(recorder: &Recorder) -> Me {
     if !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == 0 {
         adopt(recorder);
     }
-    Me { slot: SLOT.load(Ordering::Relaxed) as u16, pid: PID.load(Ordering::Relaxed) }
+    Me { slot: SLOT.load(Ordering::Relaxed), pid: PID.load(Ordering::Relaxed) }
 }
 
 /// Whether this is the process that the recorder was made by.
@@ -263,7 +264,7 @@ pub fn reserve(recorder: &Recorder) -> u32 {
 fn before_fork(recorder: &Recorder) -> u32 {
     let me = me(recorder);
     let number = take_slot(recorder);
-    if let (Some(child), Some(ours)) = (place(recorder, number), place(recorder, u32::from(me.slot))) {
+    if let (Some(child), Some(ours)) = (place(recorder, number), place(recorder, me.slot)) {
         child.set(slot::STATE, slot::STATE_FORKING);
         child.set(slot::PID, 0);
         child.set(slot::STARTTIME, 0);
@@ -341,7 +342,7 @@ pub fn after_fork(recorder: &Recorder, number: u32, child: u32) {
 /// The calling process is about to end with `status`; its handlers may still run.
 pub fn leaving(recorder: &Recorder, status: i32) {
     let me = me(recorder);
-    if let Some(place) = place(recorder, u32::from(me.slot)) {
+    if let Some(place) = place(recorder, me.slot) {
         place.set(slot::END, slot::END_EXIT | u64::from(status as u32) << 8);
     }
 }
@@ -350,7 +351,7 @@ pub fn leaving(recorder: &Recorder, status: i32) {
 /// speaks for both.
 pub fn ending(recorder: &Recorder) {
     let me = me(recorder);
-    if let Some(ended) = place(recorder, u32::from(me.slot)).and_then(|place| place.0.get(slot::ENDED)) {
+    if let Some(ended) = place(recorder, me.slot).and_then(|place| place.0.get(slot::ENDED)) {
         ended.store(clock::now(), Ordering::SeqCst);
     }
 }
@@ -358,7 +359,7 @@ pub fn ending(recorder: &Recorder) {
 /// The verdict is spoken: nobody needs to wait for this process any more.
 pub fn ended(recorder: &Recorder) {
     let me = me(recorder);
-    if let Some(place) = place(recorder, u32::from(me.slot)) {
+    if let Some(place) = place(recorder, me.slot) {
         place.set(slot::STATE, slot::STATE_ENDED);
     }
 }
@@ -366,7 +367,7 @@ pub fn ended(recorder: &Recorder) {
 /// The calling process is about to be replaced, or (`false`) was not.
 pub fn replaced(recorder: &Recorder, replaced: bool) {
     let me = me(recorder);
-    let Some(place) = place(recorder, u32::from(me.slot)) else { return };
+    let Some(place) = place(recorder, me.slot) else { return };
     place.set(slot::END, if replaced { slot::END_EXEC } else { slot::END_UNKNOWN });
     place.set(slot::ENDED, if replaced { clock::now() } else { 0 });
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use shmaudit_core::calls::{CALLS, Call, Trace};
 use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
 use shmaudit_core::reader::Words;
-use shmaudit_core::record::{self, Event, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
+use shmaudit_core::record::{self, Event, LateEnd, Slot, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
 
 use crate::journal::JournalFile;
 use crate::{clock, sys};
@@ -26,7 +26,7 @@ pub struct Recorder {
 pub struct Ticket {
     position: u64,
     sum: u32,
-    process: u16,
+    process: Slot,
 }
 
 /// Records between two readings of the wall clock that tell a reader how long a tick is.
@@ -201,18 +201,33 @@ impl Recorder {
         Ticket { position, sum, process: event.process }
     }
 
-    /// Adds the result to a record that was begun before its call.
-    pub fn finish(&self, ticket: Ticket, took: u32, errno: i32, ret: i64) {
+    /// The unit of the record of `ticket` that holds word `word` of it, unless the ring has turned meanwhile and it holds
+    /// somebody else's.
+    fn unit_of(&self, ticket: Ticket, word: usize) -> Option<&'static [AtomicU64]> {
         let ring = self.region(Region::Ring);
         let units = ring.len() / UNIT_WORDS;
-        let at = (ticket.position as usize & units.wrapping_sub(1)) * UNIT_WORDS;
-        let Some(unit) = ring.get(at..at + UNIT_WORDS) else { return };
-        // A ring that has turned meanwhile holds somebody else's record here.
+        let position = ticket.position + (word / UNIT_PAYLOAD) as u64;
+        let kind = if word < UNIT_PAYLOAD { TAG_HEAD } else { TAG_MORE };
+        let at = (position as usize & units.wrapping_sub(1)) * UNIT_WORDS;
+        let unit = ring.get(at..at + UNIT_WORDS)?;
         let turned = self.head().wrapping_sub(ticket.position) > units as u64;
-        let ours = unit.first().map(|word| word.load(Ordering::Acquire)) == Some(tag(ticket.position, TAG_HEAD));
-        if turned || !ours {
-            return;
+        let ours = unit.first().map(|word| word.load(Ordering::Acquire)) == Some(tag(position, kind));
+        if turned || !ours { None } else { Some(unit) }
+    }
+
+    /// Adds the end to a record that was begun before a call that may make an object. `args`: how many it has.
+    pub fn finish_late(&self, ticket: Ticket, args: usize, end: &LateEnd) {
+        for (word, value) in record::late_words(ticket.sum, ticket.process, args, end) {
+            let place = self.unit_of(ticket, word).and_then(|unit| unit.get(1 + word % UNIT_PAYLOAD));
+            if let Some(place) = place {
+                place.store(value, Ordering::Release);
+            }
         }
+    }
+
+    /// Adds the result to a record that was begun before its call.
+    pub fn finish(&self, ticket: Ticket, took: u32, errno: i32, ret: i64) {
+        let Some(unit) = self.unit_of(ticket, 0) else { return };
         for (word, value) in record::finish_words(ticket.sum, ticket.process, took, errno, ret) {
             if let Some(place) = unit.get(word) {
                 place.store(value, Ordering::Release);

@@ -169,7 +169,7 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
     let stat = read_file(c"/proc/self/stat", 4096);
     let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
     process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime, options.follow);
-    modules::record(&recorder, process::me(&recorder).slot, &exe);
+    modules::record(&recorder, process::me(&recorder), &exe);
     if options.stacks > 0 {
         // The kernel puts the program's name at the top of the first stack, above every frame.
         stack::start(libc.auxiliary(libc::AT_EXECFN));

@@ -167,16 +167,20 @@ pub fn lift_limit(resource: u32) {
 
 /// When a file came into being, in nanoseconds since 1970; `None` where the kernel or its file system does not say.
 pub fn birth(fd: i32) -> Option<u64> {
+    birth_at(fd, c"", libc::AT_EMPTY_PATH)
+}
+
+/// The same of `path` under `dir`.
+pub fn birth_at(dir: i32, path: CStr, flags: i32) -> Option<u64> {
     const STATX_BTIME: u32 = 0x800;
     let mut statx = [0u64; 32];
     // SAFETY: fills one struct statx, of 256 bytes.
     let result = unsafe {
-        let flags = libc::AT_EMPTY_PATH as usize;
         call(
             libc::SYS_statx,
-            fd as usize,
-            c"".as_ptr() as usize,
-            flags,
+            dir as usize,
+            path.as_ptr() as usize,
+            flags as usize,
             STATX_BTIME as usize,
             &raw mut statx as usize,
             0,

@@ -8,7 +8,7 @@ use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
 use shmaudit_core::procfs::{self, Segment};
 
 use crate::start::{read_all, read_file};
-use crate::{fds, sys};
+use crate::{clock, fds, sys};
 
 /// Most bytes of a table that are read: some hundred thousand lines.
 const TABLE_BYTES: usize = 64 << 20;
@@ -32,8 +32,16 @@ impl World {
     }
 }
 
-fn facts(stat: &libc::stat) -> FileFacts {
-    FileFacts { dev: stat.st_dev, ino: stat.st_ino, size: stat.st_size as u64, mode: stat.st_mode, uid: stat.st_uid }
+fn facts(stat: &libc::stat, born: Option<u64>) -> FileFacts {
+    let changed = (stat.st_ctime as u64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as u64);
+    FileFacts {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        size: stat.st_size as u64,
+        mode: stat.st_mode,
+        uid: stat.st_uid,
+        born: born.unwrap_or(changed),
+    }
 }
 
 impl Kernel for World {
@@ -48,7 +56,10 @@ impl Kernel for World {
         path.extend_from_slice(name);
         let Ok(path) = CString::new(path) else { return Lookup::Missing };
         match sys::stat_at(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Lookup::Found(facts(&stat)),
+            Ok(stat) => {
+                let born = sys::birth_at(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW);
+                Lookup::Found(facts(&stat, born))
+            }
             // After a chroot or with another mount there, it is not known.
             Err(libc::ENOENT) if self.sees_the_mount() => Lookup::Missing,
             Err(_) => Lookup::Unreadable,
@@ -88,13 +99,10 @@ impl Kernel for World {
         }
     }
 
-    fn alive(&mut self, pid: u32, starttime: u64) -> bool {
+    fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool {
         let text = read_file(&self.proc(pid, "stat"), 4096);
         match procfs::proc_stat(&text) {
-            Some(stat) => {
-                !matches!(stat.state, b'Z' | b'X')
-                    && (starttime == 0 || stat.starttime == 0 || stat.starttime == starttime)
-            }
+            Some(stat) => stat.is(starttime, seen, clock::realtime(), clock::boottime()),
             // No /proc: a signal can at least ask.
             None => sys::stat_at(libc::AT_FDCWD, c"/proc/self/stat", 0).is_err() && sys::exists(pid),
         }

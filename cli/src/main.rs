@@ -1,6 +1,7 @@
 //! The `shmaudit` command.
 
 mod report;
+mod sys;
 mod world;
 
 use std::path::PathBuf;

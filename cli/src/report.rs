@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use shmaudit_core::reader::{Reader, Refusal, Words};
 use shmaudit_core::report::{Named, Report, Settings, conclude};
+use shmaudit_core::sources::Sources;
 use shmaudit_core::symbols::Files;
 use shmaudit_core::text;
 
@@ -93,8 +94,9 @@ fn one(path: &Path) -> Result<Report, String> {
     }
     let journal = Journal(map(&file).map_err(unreadable)?);
     let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
-    let mut names = Named::new(&reader, Maps);
-    Ok(conclude(&reader, &mut World, &mut names, &Settings::default()))
+    let sources = Sources::from(reader);
+    let mut names = Named::new(&sources, Maps);
+    Ok(conclude(&sources, &mut World, &mut names, &Settings::default()))
 }
 
 fn why(refusal: Refusal) -> String {

@@ -6,12 +6,20 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
 use shmaudit_core::procfs::{self, Segment};
 
 /// The world as it is now.
 pub struct World;
+
+/// When a file was made, or, where that is not kept, changed last: nanoseconds since 1970.
+fn born(file: &fs::Metadata) -> u64 {
+    let made = file.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let changed = Duration::new(file.ctime().max(0) as u64, file.ctime_nsec().clamp(0, 999_999_999) as u32);
+    made.unwrap_or(changed).as_nanos().try_into().unwrap_or(u64::MAX)
+}
 
 impl Kernel for World {
     fn segments(&mut self) -> Option<Vec<Segment>> {
@@ -26,6 +34,7 @@ impl Kernel for World {
                 size: file.size(),
                 mode: file.mode(),
                 uid: file.uid(),
+                born: born(&file),
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Lookup::Missing,
             Err(_) => Lookup::Unreadable,
@@ -47,9 +56,10 @@ impl Kernel for World {
         Some(entries.filter_map(facts).collect())
     }
 
-    fn alive(&mut self, pid: u32, starttime: u64) -> bool {
+    fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool {
         let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let clock = |clock| crate::sys::clock(clock);
         procfs::proc_stat(&stat)
-            .is_some_and(|stat| !matches!(stat.state, b'Z' | b'X') && (starttime == 0 || stat.starttime == starttime))
+            .is_some_and(|stat| stat.is(starttime, seen, clock(libc::CLOCK_REALTIME), clock(libc::CLOCK_BOOTTIME)))
     }
 }

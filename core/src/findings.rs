@@ -7,6 +7,7 @@ mod at_exit;
 mod detach;
 mod leaks;
 pub(crate) mod say;
+mod unfinished;
 mod world;
 
 use alloc::boxed::Box;
@@ -17,6 +18,7 @@ use core::fmt::{Display, Formatter};
 use crate::ledger::{Ledger, Moment, ObjectIndex};
 use crate::record::Event;
 
+pub use unfinished::settle_makings;
 pub use world::{Concluding, Fate, Presence, World, living};
 
 /// How bad it is.
@@ -200,3 +202,5 @@ pub fn find(rules: &mut [Box<dyn Rule>], world: &mut World) -> Vec<Draft> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unfinished_tests;

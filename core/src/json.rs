@@ -48,7 +48,7 @@ mod tests {
         };
         image.add(made);
         image.add(Event { args: &[0x7000], errno: 22, ret: -1, ..event(Call::Shmdt) });
-        let text = json(&conclude(&image.reader(), &mut Unasked, &mut NoSymbols, &Settings::default()));
+        let text = json(&conclude(&image.sources(), &mut Unasked, &mut NoSymbols, &Settings::default()));
         let report: Value = serde_json::from_str(&text).unwrap();
         let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
         let has = |value: &Value, wanted: &[&str]| {

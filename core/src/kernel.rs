@@ -24,6 +24,8 @@ pub struct FileFacts {
     pub mode: u32,
     /// Owner.
     pub uid: u32,
+    /// When it was made, in nanoseconds since 1970; where the kernel does not keep that, when it was changed last.
+    pub born: u64,
 }
 
 /// An open descriptor of a regular file.
@@ -61,8 +63,9 @@ pub trait Kernel {
     fn maps(&mut self, pid: u32) -> Option<Vec<u8>>;
     /// The descriptors of a process that are regular files.
     fn fds(&mut self, pid: u32) -> Option<Vec<FdFacts>>;
-    /// Whether that very process runs: not a zombie, and of this start time (0: not known).
-    fn alive(&mut self, pid: u32, starttime: u64) -> bool;
+    /// Whether that very process runs: not a zombie, of this start time (in clock ticks since boot; 0: not known), and not
+    /// a younger one of the same pid: it was seen running at `seen` (nanoseconds since 1970; 0: not known).
+    fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool;
 }
 
 /// A world that answers nothing: what the records alone say.
@@ -82,7 +85,7 @@ impl Kernel for Unasked {
     fn fds(&mut self, _: u32) -> Option<Vec<FdFacts>> {
         None
     }
-    fn alive(&mut self, _: u32, _: u64) -> bool {
+    fn alive(&mut self, _: u32, _: u64, _: u64) -> bool {
         false
     }
 }

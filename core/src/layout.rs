@@ -146,7 +146,7 @@ pub mod process {
 pub mod module {
     /// Bytes of one record.
     pub const BYTES: usize = 512;
-    /// 1 once written, process slot above it (shifted by 8).
+    /// 1 once written, process slot above it (shifted by 8), pid above that (shifted by 32).
     pub const STATE: usize = 0;
     /// First address.
     pub const START: usize = 1;

@@ -5,6 +5,7 @@
 //! kept once.
 
 mod live;
+mod making;
 mod object;
 mod ranges;
 mod replay;
@@ -16,10 +17,12 @@ use alloc::vec::Vec;
 
 use crate::calls::Call;
 use crate::layout::bare_name;
-use crate::reader::{ProcessRecord, Reader, Words};
-use crate::record::{Decoded, Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
+use crate::reader::{ProcessRecord, Words};
+use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Slot};
+use crate::sources::{Sources, is_later};
 
 pub use live::{Holding, Live, Open, Past};
+pub use making::{Makes, Making};
 pub use object::{Object, ObjectIndex};
 pub use ranges::{PAGE, Piece, Ranges, end_of};
 pub use stacks::{Moment, StackId, Stacks};
@@ -31,8 +34,10 @@ pub struct Ledger {
     by_id: BTreeMap<ObjectId, ObjectIndex>,
     by_name: BTreeMap<Rc<[u8]>, ObjectIndex>,
     processes: Vec<ProcessRecord>,
-    children: BTreeMap<(u16, u32), u16>,
-    tenants: Vec<Option<Tenant>>,
+    /// By the parent's slot and pid, and the child's pid.
+    children: BTreeMap<(Slot, u32, u32), Slot>,
+    makings: Vec<Making>,
+    tenants: BTreeMap<Slot, Tenant>,
     stacks: Stacks,
     copied: usize,
     events: u64,
@@ -53,31 +58,23 @@ const MOST_COPIED: usize = 1 << 22;
 impl Ledger {
     /// An empty ledger for these processes.
     pub fn new(mut processes: Vec<ProcessRecord>) -> Ledger {
-        processes.sort_by_key(|process| process.slot);
-        processes.dedup_by_key(|process| process.slot);
-        let child = |process: &ProcessRecord| Some(((process.parent?, process.pid), process.slot));
+        processes.sort_by_key(|process| (process.slot, process.pid));
+        processes.dedup_by_key(|process| (process.slot, process.pid));
+        let child = |process: &ProcessRecord| Some(((process.parent?, process.ppid, process.pid), process.slot));
         let children = processes.iter().filter_map(child).collect();
         Ledger { processes, children, ..Ledger::default() }
     }
 
-    /// Replays everything that `reader` has. `before` sees each record and the ledger as it was before it.
-    pub fn replay<W: Words + ?Sized>(reader: &Reader<W>, mut before: impl FnMut(&mut Ledger, &Event)) -> Ledger {
-        let mut ledger = Ledger::new(reader.processes());
-        let order = reader.order();
-        ledger.lost = order.torn;
-        ledger.overwritten = order.overwritten > 0;
-        let mut decoded = Decoded::default();
-        for (_, position) in order.records {
-            match reader.record(position, &mut decoded) {
-                Some(event) => {
-                    before(&mut ledger, &event);
-                    ledger.apply(&event);
-                }
-                // Overwritten while we read.
-                None => ledger.lost += 1,
-            }
-        }
-        reader.objects(|event| ledger.register(event));
+    /// Replays everything that the recorders have. `before` sees each record and the ledger as it was before it.
+    pub fn replay<W: Words + ?Sized>(sources: &Sources<W>, mut before: impl FnMut(&mut Ledger, &Event)) -> Ledger {
+        let mut ledger = Ledger::new(sources.processes());
+        let losses = sources.events(|event| {
+            before(&mut ledger, event);
+            ledger.apply(event);
+        });
+        ledger.lost = losses.torn;
+        ledger.overwritten = losses.overwritten;
+        sources.objects(|event| ledger.register(event));
         ledger
     }
 
@@ -102,14 +99,14 @@ impl Ledger {
     }
 
     /// The process that had `slot` when its pid was `pid`; a slot goes to another process after its owner's end.
-    pub fn process(&self, slot: u16, pid: u32) -> Option<&ProcessRecord> {
-        let found = self.processes.binary_search_by_key(&slot, |process| process.slot).ok()?;
-        self.processes.get(found).filter(|process| process.pid == pid)
+    pub fn process(&self, slot: Slot, pid: u32) -> Option<&ProcessRecord> {
+        let found = self.processes.binary_search_by_key(&(slot, pid), |process| (process.slot, process.pid)).ok()?;
+        self.processes.get(found)
     }
 
     /// What that process holds.
-    pub fn live(&self, slot: u16, pid: u32) -> Option<&Live> {
-        let tenant = self.tenants.get(usize::from(slot))?.as_ref()?;
+    pub fn live(&self, slot: Slot, pid: u32) -> Option<&Live> {
+        let tenant = self.tenants.get(&slot)?;
         if tenant.pid == pid { Some(&tenant.live) } else { None }
     }
 
@@ -154,20 +151,16 @@ impl Ledger {
     }
 
     /// The process that has `slot` now: made anew where another has had it until now.
-    fn tenant(&mut self, slot: u16, pid: u32) -> Option<&mut Tenant> {
-        let at = usize::from(slot);
-        if self.tenants.len() <= at {
-            self.tenants.resize_with(at + 1, || None);
-        }
-        if self.tenants.get(at)?.as_ref().is_none_or(|tenant| tenant.pid != pid) {
+    fn tenant(&mut self, slot: Slot, pid: u32) -> Option<&mut Tenant> {
+        if self.tenants.get(&slot).is_none_or(|tenant| tenant.pid != pid) {
             let live = self.inherited(slot, pid);
-            *self.tenants.get_mut(at)? = Some(Tenant { pid, live });
+            self.tenants.insert(slot, Tenant { pid, live });
         }
-        self.tenants.get_mut(at)?.as_mut()
+        self.tenants.get_mut(&slot)
     }
 
     /// What that process holds, to be changed.
-    fn live_of(&mut self, slot: u16, pid: u32) -> Option<&mut Live> {
+    fn live_of(&mut self, slot: Slot, pid: u32) -> Option<&mut Live> {
         let copied = self.copied;
         let tenant = self.tenant(slot, pid)?;
         let weight = if Rc::strong_count(&tenant.live) > 1 { tenant.live.weight() } else { 0 };
@@ -175,15 +168,15 @@ impl Ledger {
             tenant.live = Rc::default();
         }
         self.copied = copied.saturating_add(weight);
-        let tenant = self.tenants.get_mut(usize::from(slot))?.as_mut()?;
+        let tenant = self.tenants.get_mut(&slot)?;
         Some(Rc::make_mut(&mut tenant.live))
     }
 
     /// What a process has from the one that it was forked from.
-    fn inherited(&self, slot: u16, pid: u32) -> Rc<Live> {
+    fn inherited(&self, slot: Slot, pid: u32) -> Rc<Live> {
         let parent = self.process(slot, pid).and_then(|process| Some((process.parent?, process.ppid)));
         let tenant = parent.and_then(|(parent, ppid)| {
-            let tenant = self.tenants.get(usize::from(parent))?.as_ref()?;
+            let tenant = self.tenants.get(&parent)?;
             if tenant.pid == ppid { Some(tenant.live.clone()) } else { None }
         });
         tenant.unwrap_or_default()
@@ -197,7 +190,7 @@ impl Ledger {
         }
         let Some(index) = self.known(event) else { return self.register_new(event) };
         let Some(object) = self.objects.get(index.get()) else { return };
-        let newer = |moment: &Moment| event.order > moment.order;
+        let newer = |moment: &Moment| is_later((event.order, event.ticks), (moment.order, moment.ticks));
         match (&object.created, &object.removed) {
             (Some(created), _) if created.order == event.order => {}
             (Some(created), _) if certain && newer(created) && object.certain => self.register_new(event),

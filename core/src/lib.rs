@@ -21,6 +21,7 @@ pub mod procfs;
 pub mod reader;
 pub mod record;
 pub mod report;
+pub mod sources;
 pub mod suppress;
 pub mod symbols;
 pub mod text;

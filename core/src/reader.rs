@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::calls::{CALLS, Call};
 use crate::layout::{self, ERRNOS, HEADER_BYTES, REGION_COUNT, Region, header};
-use crate::record::{Decoded, Event, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag, units_of};
+use crate::record::{Decoded, Event, Slot, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag, units_of};
 
 /// The recorder's bytes as 64-bit words.
 pub trait Words {
@@ -40,7 +40,7 @@ pub enum Refusal {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessRecord {
     /// Its slot.
-    pub slot: u16,
+    pub slot: Slot,
     /// One of `layout::process::STATE_…`.
     pub state: u64,
     /// Process id.
@@ -50,7 +50,7 @@ pub struct ProcessRecord {
     /// Clock ticks since boot at its start; 0 where not known.
     pub starttime: u64,
     /// Slot of the process it was forked from.
-    pub parent: Option<u16>,
+    pub parent: Option<Slot>,
     /// Recorder ticks at its start.
     pub started: u64,
     /// Recorder ticks at its end, 0 while it has none.
@@ -69,7 +69,9 @@ pub struct ProcessRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleRecord {
     /// Slot of its process.
-    pub process: u16,
+    pub process: Slot,
+    /// Its process's id; 0 where the writer did not keep it.
+    pub pid: u32,
     /// First address.
     pub start: u64,
     /// Address after the last.
@@ -85,12 +87,20 @@ pub struct ModuleRecord {
 }
 
 /// A checked view of a recorder.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Reader<'a, W: Words + ?Sized> {
     words: &'a W,
     regions: [(usize, usize); REGION_COUNT],
     entry_words: usize,
 }
+
+impl<W: Words + ?Sized> Clone for Reader<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W: Words + ?Sized> Copy for Reader<'_, W> {}
 
 /// Where the records are, in the order they took effect, and how much was not to be had.
 #[derive(Clone, Debug, Default)]
@@ -189,12 +199,12 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
             let args = self.bytes(Region::Processes, slot * words + ARGS, args_bytes);
             let parent = word(PARENT);
             found.push(ProcessRecord {
-                slot: slot as u16,
+                slot: slot as Slot,
                 state: word(STATE),
                 pid: word(PID) as u32,
                 ppid: (word(PID) >> 32) as u32,
                 starttime: word(STARTTIME),
-                parent: if parent == 0 { None } else { Some((parent - 1) as u16) },
+                parent: if parent == 0 { None } else { Some((parent - 1) as Slot) },
                 started: word(STARTED),
                 ended: word(ENDED),
                 end: word(END) & 0xFF,
@@ -221,7 +231,8 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
             let build_id = (word(LENGTHS) as u16 as usize).min(BUILD_ID_BYTES);
             let path = ((word(LENGTHS) >> 16) as u16 as usize).min(PATH_BYTES);
             found.push(ModuleRecord {
-                process: (word(STATE) >> 8) as u16,
+                process: Slot::from((word(STATE) >> 8) as u16),
+                pid: (word(STATE) >> 32) as u32,
                 start: word(START),
                 end: word(END),
                 bias: word(BIAS),
@@ -261,6 +272,11 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
     fn unit_word(&self, position: u64, word: usize) -> Option<u64> {
         let unit = position as usize & (self.units() - 1);
         self.get(Region::Ring, unit * UNIT_WORDS + word)
+    }
+
+    /// When the record at `position` was written or ended, in ticks; 0 where there is none any more.
+    pub fn ticks(&self, position: u64) -> u64 {
+        self.unit_word(position, 2).unwrap_or(0)
     }
 
     /// Decodes the record whose head is at `position`.

@@ -15,6 +15,10 @@
 //! | 6 | order: twice the ring position at which it took effect, plus 1 where that is its own |
 //! | 7 | sum of what is fixed at the start (32), state (8) and sum of what the end adds (24) |
 //!
+//! A record is written after its call, or begun before it and ended after it: releases are, because what they release may
+//! be used again at once, and calls that make objects are ([`FLAG_LATE`]), because a process can be killed in the kernel
+//! with the object made. Of the latter, ticks, order, identity and what they made come with the end and are in its sum.
+//!
 //! The body follows in the continuation units, seven words each after the tag: args, then two words of identity where the
 //! family is not `None`, then the data padded to words, then the frames.
 
@@ -42,6 +46,9 @@ pub const TAG_MORE: u64 = 0xB2;
 pub const fn tag(position: u64, kind: u64) -> u64 {
     (position << 8) | kind
 }
+
+/// A slot of the process table. Where several recorders are read as one, each has its own numbers.
+pub type Slot = u32;
 
 /// What kind of object a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +110,8 @@ pub const FLAG_MAYBE_CREATED: u16 = 2;
 pub const FLAG_CUT: u16 = 4;
 /// The caller's return address could not be followed further than what is kept.
 pub const FLAG_STACK_CUT: u16 = 8;
+/// The call may make an object, and its record was begun before it: begun and never ended, it may have made one.
+pub const FLAG_LATE: u16 = 1 << 15;
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +139,7 @@ pub struct Event<'a> {
     /// errno after a failure, 0 after success.
     pub errno: i32,
     /// Slot in the process table.
-    pub process: u16,
+    pub process: Slot,
     /// Process id in its own namespace.
     pub pid: u32,
     /// Thread id.
@@ -208,15 +217,65 @@ fn end_sum(took: u64, ret: u64) -> u64 {
 }
 
 /// Word 3 of the head.
-fn word_took(took: u32, errno: i32, process: u16) -> u64 {
-    u64::from(took) | (u64::from(errno as u16) << 32) | (u64::from(process) << 48)
+fn word_took(took: u32, errno: i32, process: Slot) -> u64 {
+    u64::from(took) | (u64::from(errno as u16) << 32) | (u64::from(process as u16) << 48)
 }
 
 /// The words that [`finish`](finish_words) writes into a begun record's head: (index in the unit, value).
-pub fn finish_words(fixed_sum: u32, process: u16, took: u32, errno: i32, ret: i64) -> [(usize, u64); 3] {
+pub fn finish_words(fixed_sum: u32, process: Slot, took: u32, errno: i32, ret: i64) -> [(usize, u64); 3] {
     let took = word_took(took, errno, process);
     let check = u64::from(fixed_sum) | ((State::Done as u64) << 32) | (end_sum(took, ret as u64) << 40);
     [(3, took), (5, ret as u64), (7, check)]
+}
+
+/// The end of a record that was begun with [`FLAG_LATE`].
+#[derive(Clone, Copy, Debug)]
+pub struct LateEnd {
+    /// Ticks when the call came back.
+    pub ticks: u64,
+    /// Ticks it took.
+    pub took: u32,
+    /// errno after a failure, 0 after success.
+    pub errno: i32,
+    /// The result.
+    pub ret: i64,
+    /// See [`Event::order`].
+    pub order: u64,
+    /// The object.
+    pub object: ObjectId,
+    /// [`FLAG_CREATED`] or [`FLAG_MAYBE_CREATED`] where it made the object.
+    pub made: u16,
+}
+
+/// Bits of the state byte that only the end of a late record sets.
+const LATE_CREATED: u64 = 4;
+const LATE_MAYBE: u64 = 8;
+const LATE_NO_OBJECT: u64 = 16;
+
+/// The sum over what the end of a late record adds.
+fn late_sum(words: [u64; 7]) -> u64 {
+    let mut sum = Sum::new();
+    for word in words {
+        sum.add(word);
+    }
+    sum.finish() & 0xFF_FFFF
+}
+
+/// The words that the end of a late record of `args` arguments writes: (word of the record without tags, value), the sum
+/// last.
+pub fn late_words(fixed_sum: u32, process: Slot, args: usize, end: &LateEnd) -> [(usize, u64); 7] {
+    let took = word_took(end.took, end.errno, process);
+    let ret = end.ret as u64;
+    let mut state = State::Done as u64;
+    for (flag, bit) in [(FLAG_CREATED, LATE_CREATED), (FLAG_MAYBE_CREATED, LATE_MAYBE)] {
+        state |= if end.made & flag != 0 { bit } else { 0 };
+    }
+    state |= if end.object.family == Family::None { LATE_NO_OBJECT } else { 0 };
+    let (dev, ino) = (end.object.dev, end.object.ino);
+    let sum = late_sum([end.ticks, took, ret, end.order, dev, ino, state]);
+    let check = u64::from(fixed_sum) | (state << 32) | (sum << 40);
+    let identity = UNIT_PAYLOAD + args;
+    [(1, end.ticks), (2, took), (4, ret), (5, end.order), (identity, dev), (identity + 1, ino), (6, check)]
 }
 
 /// Writes `event` as words: `put(word of the record without tags, value)`, the head's seven first. Returns the sum of the
@@ -234,11 +293,12 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
         | ((data.len() as u64) << 32)
         | (u64::from(event.flags) << 48);
     let who = u64::from(event.tid) | (u64::from(event.pid) << 32);
+    let late = event.flags & FLAG_LATE != 0;
     let mut sum = Sum::new();
     sum.add(meta);
-    sum.add(event.ticks);
+    sum.add(if late { 0 } else { event.ticks });
     sum.add(who);
-    sum.add(event.order);
+    sum.add(if late { 0 } else { event.order });
     let mut at = UNIT_PAYLOAD;
     let mut body = |word: u64| {
         sum.add(word);
@@ -249,8 +309,8 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
         body(arg);
     }
     if event.object.family != Family::None {
-        body(event.object.dev);
-        body(event.object.ino);
+        body(if late { 0 } else { event.object.dev });
+        body(if late { 0 } else { event.object.ino });
     }
     for bytes in data.chunks(8) {
         let mut word = 0u64;
@@ -319,24 +379,34 @@ impl Decoded {
             return None;
         }
         let (ticks, took, who, ret, order, check) = (word(1), word(2), word(3), word(4), word(5), word(6));
+        let late = meta >> 48 & u64::from(FLAG_LATE) != 0;
+        if late && identity == 0 {
+            return None;
+        }
+        let ends = |at: usize| late && (args..args + 2).contains(&(at - UNIT_PAYLOAD));
         let mut sum = Sum::new();
         sum.add(meta);
-        sum.add(ticks);
+        sum.add(if late { 0 } else { ticks });
         sum.add(who);
-        sum.add(order);
+        sum.add(if late { 0 } else { order });
         for at in UNIT_PAYLOAD..UNIT_PAYLOAD + body {
             let value = get(at)?;
-            sum.add(value);
+            sum.add(if ends(at) { 0 } else { value });
             *self.words.get_mut(at)? = value;
         }
         if sum.finish() as u32 != check as u32 {
             return None;
         }
-        let state = match check >> 32 & 0xFF {
+        let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
+        let (dev, ino) = (word(UNIT_PAYLOAD + args), word(UNIT_PAYLOAD + args + 1));
+        let ended = check >> 32 & 0xFF;
+        let state = match ended {
             1 => State::Begun,
-            2 if end_sum(took, ret) == check >> 40 => State::Done,
+            _ if late && late_sum([ticks, took, ret, order, dev, ino, ended]) == check >> 40 => State::Done,
+            2 if !late && end_sum(took, ret) == check >> 40 => State::Done,
             // The result was being written when the writer was killed: the call itself is certain, its end is not.
             2 => State::Begun,
+            _ if late => State::Begun,
             _ => return None,
         };
         let at_data = UNIT_PAYLOAD + args + identity;
@@ -345,23 +415,25 @@ impl Decoded {
             *place = (value >> (8 * (index % 8))) as u8;
         }
         let at_frames = at_data + length.div_ceil(8);
+        let done = state == State::Done;
         let object = match identity {
             0 => ObjectId::NONE,
-            _ => ObjectId {
-                family,
-                dev: self.words.get(UNIT_PAYLOAD + args).copied().unwrap_or(0),
-                ino: self.words.get(UNIT_PAYLOAD + args + 1).copied().unwrap_or(0),
-            },
+            _ if late && (!done || ended & LATE_NO_OBJECT != 0) => ObjectId::NONE,
+            _ => ObjectId { family, dev, ino },
         };
-        let done = state == State::Done;
+        let mut flags = (meta >> 48) as u16;
+        if late && done {
+            flags |= if ended & LATE_CREATED != 0 { FLAG_CREATED } else { 0 };
+            flags |= if ended & LATE_MAYBE != 0 { FLAG_MAYBE_CREATED } else { 0 };
+        }
         Some(Event {
             call,
             state,
-            flags: (meta >> 48) as u16,
+            flags,
             ticks,
             took: if done { took as u32 } else { 0 },
             errno: if done { i32::from((took >> 32) as u16) } else { 0 },
-            process: (took >> 48) as u16,
+            process: (took >> 48) as Slot,
             pid: (who >> 32) as u32,
             tid: who as u32,
             ret: if done { ret as i64 } else { 0 },

@@ -2,7 +2,6 @@
 //!
 //! Stacks and names are shared, so that a hundred thousand leaks from one place cost one stack.
 
-mod clock;
 mod conclude;
 mod stack;
 mod value;
@@ -16,7 +15,6 @@ use serde::Serialize;
 use crate::findings::{Concluding, Hint, Severity};
 use crate::suppress::Suppressions;
 
-pub use clock::Clock;
 pub use conclude::conclude;
 pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded};
 pub use value::{Text, Time};

@@ -13,8 +13,12 @@ use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup};
 use crate::layout::{self, Region, Sizes, header};
 use crate::procfs::Segment;
 use crate::reader::Reader;
-use crate::record::{Event, Family, ObjectId, State, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, encode, tag};
+use crate::record::{
+    Event, Family, LateEnd, ObjectId, Slot, State, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, encode, late_words,
+    tag,
+};
 use crate::report::{Frame, Symbolize};
+use crate::sources::Sources;
 
 /// An event that succeeded with 0, to be changed by the test.
 pub(crate) fn event(call: Call) -> Event<'static> {
@@ -76,13 +80,13 @@ impl Image {
     }
 
     /// Enters a process with the exe `/bin/prog`. Returns its slot.
-    pub fn process(&mut self, pid: u32, parent: Option<u16>, end: u64) -> u16 {
+    pub fn process(&mut self, pid: u32, parent: Option<Slot>, end: u64) -> Slot {
         use layout::process::*;
         let slot = self.words[header::PROCESSES];
         self.words[header::PROCESSES] += 1;
         let base = self.at(Region::Processes) + slot as usize * BYTES / 8;
         let ppid = parent
-            .map_or(1, |parent| self.words[self.at(Region::Processes) + usize::from(parent) * BYTES / 8 + PID] as u32);
+            .map_or(1, |parent| self.words[self.at(Region::Processes) + parent as usize * BYTES / 8 + PID] as u32);
         let place = &mut self.words[base..base + BYTES / 8];
         place[STATE] = STATE_LIVE;
         place[PID] = u64::from(pid) | u64::from(ppid) << 32;
@@ -95,12 +99,12 @@ impl Image {
         place[LENGTHS] = exe.len() as u64 | (args.len() as u64) << 16;
         write_bytes(&mut place[EXE..], exe);
         write_bytes(&mut place[ARGS..], args);
-        slot as u16
+        slot as Slot
     }
 
     /// Sets a word of a process record.
-    pub fn set(&mut self, slot: u16, word: usize, value: u64) {
-        let base = self.at(Region::Processes) + usize::from(slot) * layout::process::BYTES / 8;
+    pub fn set(&mut self, slot: Slot, word: usize, value: u64) {
+        let base = self.at(Region::Processes) + slot as usize * layout::process::BYTES / 8;
         self.words[base + word] = value;
     }
 
@@ -132,6 +136,27 @@ impl Image {
         order
     }
 
+    /// Ends the late record that was added last, in place.
+    pub fn end_late(&mut self, order: u64, args: usize, end: &LateEnd) {
+        let position = order / 2;
+        let (ring, units) = (self.at(Region::Ring), self.sizes.units as u64);
+        let place = |word: usize| {
+            let unit = (position + (word / UNIT_PAYLOAD) as u64) & (units - 1);
+            ring + unit as usize * UNIT_WORDS + 1 + word % UNIT_PAYLOAD
+        };
+        let (sum, process) = (self.words[place(6)] as u32, self.words[place(2)] >> 48);
+        for (word, value) in late_words(sum, process as Slot, args, end) {
+            self.words[place(word)] = value;
+        }
+    }
+
+    /// Changes a bit of a word of the record at `order`.
+    pub fn damage(&mut self, order: u64, word: usize) {
+        let unit = (order / 2) as usize + word / UNIT_PAYLOAD;
+        let at = self.at(Region::Ring) + unit * UNIT_WORDS + 1 + word % UNIT_PAYLOAD;
+        self.words[at] ^= 1 << 3;
+    }
+
     /// Enters a creating record into the registry.
     pub fn register(&mut self, event: Event) {
         let entry = self.words[header::ENTRIES_USED] as usize;
@@ -139,6 +164,10 @@ impl Image {
         let base = self.at(Region::Entries) + entry * self.sizes.entry_bytes / 8;
         self.words[base] = event.order << 1 | 1;
         encode(&event, |at, value| self.words[base + layout::entry::RECORD + at] = value);
+    }
+
+    pub fn sources(&self) -> Sources<'_, [u64]> {
+        self.reader().into()
     }
 
     pub fn reader(&self) -> Reader<'_, [u64]> {
@@ -169,7 +198,7 @@ impl Tables {
     }
 
     pub fn file(&mut self, name: &str, ino: u64, size: u64) {
-        self.files.insert(name.into(), FileFacts { dev: 9, ino, size, mode: 0o100600, uid: 0 });
+        self.files.insert(name.into(), FileFacts { dev: 9, ino, size, mode: 0o100600, uid: 0, born: 0 });
     }
 
     pub fn segment(&mut self, segment: Segment) {
@@ -200,7 +229,7 @@ impl Kernel for Tables {
     fn fds(&mut self, pid: u32) -> Option<Vec<FdFacts>> {
         self.fds.get(&pid).cloned()
     }
-    fn alive(&mut self, pid: u32, _: u64) -> bool {
+    fn alive(&mut self, pid: u32, _: u64, _: u64) -> bool {
         self.alive.contains(&pid)
     }
 }
@@ -211,7 +240,7 @@ prop_compose! {
     /// An event with numbers that are likely to meet, and its arguments.
     pub(crate) fn any_event()(
         call in 0..CALLS.len(), flags in 0u16..8, done in prop::bool::weighted(0.9), errno in prop_oneof![4 => Just(0), 1 => 1..200i32],
-        process in 0u16..4, family in 0..4usize, ino in prop_oneof![0..4u64, any::<u64>()],
+        process in 0u32..4, family in 0..4usize, ino in prop_oneof![0..4u64, any::<u64>()],
         ret in prop_oneof![-1..4i64, (0..8i64).prop_map(|page| page * 4096), any::<i64>()],
         args in prop::collection::vec(prop_oneof![0..8u64, (0..8u64).prop_map(|page| page * 4096), any::<u64>()], 0..6),
         data in prop::sample::select(TEXTS),
@@ -219,7 +248,7 @@ prop_compose! {
         let family = [Family::None, Family::Posix, Family::Sysv, Family::Memfd][family];
         let object = if family == Family::None { ObjectId::NONE } else { ObjectId { family, dev: 9, ino } };
         let state = if done { State::Done } else { State::Begun };
-        let pid = 100 + u32::from(process);
+        let pid = 100 + process;
         (Event { flags, state, errno, process, pid, object, ret, data, ..event(CALLS[call]) }, args)
     }
 }
@@ -228,7 +257,7 @@ prop_compose! {
 pub(crate) struct Invented;
 
 impl Symbolize for Invented {
-    fn frames(&mut self, _: u16, _: u64, address: u64, out: &mut Vec<Frame>) {
+    fn frames(&mut self, _: (Slot, u32), _: u64, address: u64, out: &mut Vec<Frame>) {
         let (function, line) = (address >> 8, address & 0xff);
         let function = if function == 0 { "main".into() } else { format!("f{function:x}") };
         let library = address >> 12 & 1 == 1;

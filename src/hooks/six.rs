@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{key_t, mode_t, shmid_ds, size_t};
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{bare_name, hash_name, hash_shmid};
-use shmaudit_core::record::{FLAG_MAYBE_CREATED, ObjectId};
+use shmaudit_core::record::{FLAG_MAYBE_CREATED, Family, ObjectId};
 
 use super::objects;
 use crate::audit::{About, Seen};
@@ -20,16 +20,23 @@ use crate::{pages, real};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shm_open(name: *const c_char, oflag: c_int, mode: mode_t) -> c_int {
     let seen = Seen::start(Call::ShmOpen);
+    // SAFETY: the real call reads the string without a question, and so faults where this does.
+    let text = unsafe { CStr::from_ptr(name) }.to_bytes();
+    let args = [oflag as u32 as u64, u64::from(mode)];
+    let about = About { label: bare_name(text), ..About::args(&args) }.data(text);
     // SAFETY: the caller's arguments, passed on.
     let open = |oflag| unsafe { real::shm_open(name, oflag, mode) };
+    if oflag & libc::O_CREAT == 0 {
+        let fd = open(oflag);
+        let (object, _) = objects::opened(fd, 0, &seen);
+        seen.end(i64::from(fd), fd == -1, about.object(object));
+        return fd;
+    }
+    let making = seen.begin_making(Family::Posix, about);
     let (fd, made) = real::creating(oflag, libc::O_CREAT, libc::O_EXCL, open);
-    // SAFETY: the real call has read the string.
-    let text = unsafe { CStr::from_ptr(name) }.to_bytes();
     // It was there when exclusive creation was asked for: that it went and came again in between is too rare to guess.
     let (object, made) = objects::opened(fd, made & !FLAG_MAYBE_CREATED, &seen);
-    let args = [oflag as u32 as u64, u64::from(mode)];
-    let about = About { flags: made, label: bare_name(text), ..About::args(&args) };
-    seen.end(i64::from(fd), fd == -1, about.object(object).data(text));
+    making.end(i64::from(fd), fd == -1, object, made);
     fd
 }
 
@@ -64,10 +71,16 @@ pub extern "C" fn shmget(key: key_t, size: size_t, shmflg: c_int) -> c_int {
     // IPC_PRIVATE always makes one; asking for exclusive creation changes nothing then.
     let create = if key == libc::IPC_PRIVATE { shmflg | libc::IPC_CREAT | libc::IPC_EXCL } else { shmflg };
     let get = |flags| real::shmget(key, size, if key == libc::IPC_PRIVATE { shmflg } else { flags });
-    let (shmid, made) = real::creating(create, libc::IPC_CREAT, libc::IPC_EXCL, get);
     let args = [key as u32 as u64, size as u64, shmflg as u32 as u64];
-    let object = if shmid == -1 { ObjectId::NONE } else { ObjectId::sysv(shmid) };
-    seen.end(i64::from(shmid), shmid == -1, About { flags: made, ..About::args(&args).object(object) });
+    let object = |shmid| if shmid == -1 { ObjectId::NONE } else { ObjectId::sysv(shmid) };
+    if create & libc::IPC_CREAT == 0 {
+        let shmid = get(create);
+        seen.end(i64::from(shmid), shmid == -1, About::args(&args).object(object(shmid)));
+        return shmid;
+    }
+    let making = seen.begin_making(Family::Sysv, About::args(&args));
+    let (shmid, made) = real::creating(create, libc::IPC_CREAT, libc::IPC_EXCL, get);
+    making.end(i64::from(shmid), shmid == -1, object(shmid), made);
     shmid
 }
 

@@ -82,7 +82,7 @@ pub fn child(records: usize) {
     let before = status("VmRSS:");
     let started = Instant::now();
     let Ok(reader) = Reader::new(&image.words[..]) else { return };
-    let report = conclude(&reader, &mut Left, &mut NoSymbols, &Settings::default());
+    let report = conclude(&reader.into(), &mut Left, &mut NoSymbols, &Settings::default());
     let text = text::text(&report);
     let took = started.elapsed().as_nanos();
     let memory = status("VmHWM:").saturating_sub(before) * 1024;
@@ -200,7 +200,7 @@ impl Kernel for Left {
         let number = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix("object-")?.parse::<u64>().ok());
         match number {
             Some(number) if number.is_multiple_of(LEFT) => {
-                Lookup::Found(FileFacts { dev: DEV, ino: number + 1, size: 4096, mode: 0o100600, uid: 0 })
+                Lookup::Found(FileFacts { dev: DEV, ino: number + 1, size: 4096, mode: 0o100600, uid: 0, born: 0 })
             }
             _ => Lookup::Missing,
         }
@@ -211,7 +211,7 @@ impl Kernel for Left {
     fn fds(&mut self, _: u32) -> Option<Vec<FdFacts>> {
         None
     }
-    fn alive(&mut self, _: u32, _: u64) -> bool {
+    fn alive(&mut self, _: u32, _: u64, _: u64) -> bool {
         false
     }
 }

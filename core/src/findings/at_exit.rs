@@ -14,6 +14,7 @@ use super::{Draft, Kind, Rule, Severity, World, say};
 use crate::calls::Call;
 use crate::ledger::{Holding, Live, Moment, ObjectIndex, StackId, end_of};
 use crate::reader::ProcessRecord;
+use crate::record::Slot;
 
 /// From so many on from one place, the habit is the matter, not the exit.
 const HABIT: u64 = 8;
@@ -32,7 +33,7 @@ struct Left {
     what: Option<String>,
     count: u64,
     bytes: u64,
-    processes: Vec<(u16, u32)>,
+    processes: Vec<(Slot, u32)>,
     unconfirmed: bool,
 }
 

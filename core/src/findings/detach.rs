@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::{Draft, Kind, Rule, World, say};
 use crate::calls::Call;
 use crate::ledger::{Ledger, Moment, ObjectIndex, StackId};
-use crate::record::{Event, State};
+use crate::record::{Event, Slot, State};
 
 const EINVAL: i32 = 22;
 /// Different places that are told apart; more are counted with the last.
@@ -21,7 +21,7 @@ struct BadDetach {
 }
 
 /// Stack and process, and without a stack the address.
-type Place = (StackId, Case, Option<ObjectIndex>, u16, u32, u64);
+type Place = (StackId, Case, Option<ObjectIndex>, Slot, u32, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Case {

@@ -7,7 +7,7 @@ use alloc::vec;
 
 use crate::ledger::{Ledger, Moment, Object};
 use crate::line::Line;
-use crate::record::Family;
+use crate::record::{Family, Slot};
 use crate::words;
 
 /// What `write` writes.
@@ -63,7 +63,7 @@ pub(crate) fn label(object: &Object) -> String {
 }
 
 /// A process: `prog[123]`.
-pub(crate) fn process(ledger: &Ledger, slot: u16, pid: u32) -> String {
+pub(crate) fn process(ledger: &Ledger, slot: Slot, pid: u32) -> String {
     match ledger.process(slot, pid).map(|process| base_name(&process.exe)) {
         Some(name) if !name.is_empty() => format!("{}[{pid}]", escaped(name)),
         _ => format!("process {pid}"),

@@ -62,7 +62,7 @@ fn doomed(nattch: u64) -> Segment {
 fn found_by(image: &Image, kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<Draft> {
     let mut rules = rules();
     let ledger =
-        Ledger::replay(&image.reader(), |ledger, event| rules.iter_mut().for_each(|rule| rule.before(ledger, event)));
+        Ledger::replay(&image.sources(), |ledger, event| rules.iter_mut().for_each(|rule| rule.before(ledger, event)));
     let mut world = World::new(&ledger, kernel, me, BEGAN_SECONDS);
     find(&mut rules, &mut world)
 }
@@ -222,7 +222,7 @@ fn the_supervisor_waits_only_for_relatives() {
     image.process(102, Some(0), END_UNKNOWN);
     image.process(103, Some(2), END_EXIT);
     let mut kernel = Tables::new();
-    let by = |pid: u32, event: Event<'static>| Event { process: (pid - 100) as u16, pid, ..event };
+    let by = |pid: u32, event: Event<'static>| Event { process: (pid - 100), pid, ..event };
     for (pid, name, ino) in
         [(100, &b"parent"[..], 1), (101, b"sibling", 2), (102, b"own", 3), (103, b"child", 4), (101, b"held", 5)]
     {

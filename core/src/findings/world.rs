@@ -11,13 +11,13 @@ use crate::layout::process::{END_EXEC, END_EXIT, STATE_ENDED};
 use crate::ledger::{Ledger, Object, ObjectIndex};
 use crate::procfs::mappings;
 use crate::reader::ProcessRecord;
-use crate::record::Family;
+use crate::record::{Family, Slot};
 
 /// The process that concludes, where it is one of the audited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concluding {
     /// Its slot.
-    pub slot: u16,
+    pub slot: Slot,
     /// Its pid.
     pub pid: u32,
     /// Whether it is at its end; otherwise it asks in the middle of its life.
@@ -74,7 +74,7 @@ pub struct World<'a> {
     kernel: &'a mut dyn Kernel,
     me: Option<Concluding>,
     fates: Vec<Fate>,
-    living: Vec<(u16, u32)>,
+    living: Vec<(Slot, u32)>,
     attachers: BTreeMap<u32, Option<BTreeMap<i32, u64>>>,
     my_maps: Option<Vec<Mapped>>,
     my_fds: Option<BTreeMap<i32, FdFacts>>,
@@ -118,7 +118,7 @@ impl<'a> World<'a> {
     }
 
     /// The audited processes that still run, the one that concludes not among them.
-    pub fn living(&self) -> &[(u16, u32)] {
+    pub fn living(&self) -> &[(Slot, u32)] {
         &self.living
     }
 
@@ -131,7 +131,7 @@ impl<'a> World<'a> {
     /// Whether this report speaks for what that process did, so that everything is said once. Of a family that shares a
     /// recorder, the first process reports at its end in any case, and the last for all that have not: an unsettled
     /// report is the first's and about itself. The supervisor speaks for all.
-    pub fn speaks_for(&self, slot: u16, pid: u32) -> bool {
+    pub fn speaks_for(&self, slot: Slot, pid: u32) -> bool {
         if self.me.is_none() || self.is_me(slot, pid) {
             return true;
         }
@@ -147,13 +147,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn is_me(&self, slot: u16, pid: u32) -> bool {
+    fn is_me(&self, slot: Slot, pid: u32) -> bool {
         self.me.is_some_and(|me| (me.slot, me.pid) == (slot, pid))
     }
 
     /// Whether the kernel agrees that a process has `object` mapped between two addresses. `None`: it cannot be asked,
     /// because its tables are closed to us or the process has gone.
-    pub fn confirms_mapping(&self, slot: u16, pid: u32, object: &Object, start: u64, end: u64) -> Option<bool> {
+    pub fn confirms_mapping(&self, slot: Slot, pid: u32, object: &Object, start: u64, end: u64) -> Option<bool> {
         let maps = if self.is_me(slot, pid) { self.my_maps.as_ref()? } else { return None };
         // By address, as the table has it: one that ends after `start` is the first that can hold it.
         let from = maps.partition_point(|mapped| mapped.end <= start);
@@ -165,19 +165,19 @@ impl<'a> World<'a> {
     }
 
     /// Whether the kernel agrees that `fd` of a process is `object`, and what it knows of it. `None` as above.
-    pub fn confirms_fd(&self, slot: u16, pid: u32, object: &Object, fd: i32) -> Option<Option<FdFacts>> {
+    pub fn confirms_fd(&self, slot: Slot, pid: u32, object: &Object, fd: i32) -> Option<Option<FdFacts>> {
         let fds = if self.is_me(slot, pid) { self.my_fds.as_ref()? } else { return None };
         let same = |facts: &&FdFacts| object.id.ino == 0 || (facts.dev, facts.ino) == (object.id.dev, object.id.ino);
         Some(fds.get(&fd).filter(same).copied())
     }
 
     /// Whether it is the concluding process whose descriptors are asked for, and they are not readable.
-    pub fn fds_unreadable(&self, slot: u16, pid: u32) -> bool {
+    pub fn fds_unreadable(&self, slot: Slot, pid: u32) -> bool {
         self.is_me(slot, pid) && self.my_fds.is_none()
     }
 
     /// The same of its mappings.
-    pub fn maps_unreadable(&self, slot: u16, pid: u32) -> bool {
+    pub fn maps_unreadable(&self, slot: Slot, pid: u32) -> bool {
         self.is_me(slot, pid) && self.my_maps.is_none()
     }
 
@@ -254,7 +254,7 @@ fn my_maps(text: &[u8]) -> Vec<Mapped> {
 
 /// Who of a recorder's processes still runs, the one that concludes not among them. Of two processes that end at once,
 /// the one that came to its end later takes the other for gone, so that exactly one of them settles.
-pub fn living(processes: &[ProcessRecord], kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<(u16, u32)> {
+pub fn living(processes: &[ProcessRecord], kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<(Slot, u32)> {
     let is_me = |process: &ProcessRecord| me.is_some_and(|me| (me.slot, me.pid) == (process.slot, process.pid));
     let my_end = processes.iter().find(|process| is_me(process)).map_or(0, |mine| mine.ended);
     let my_end = if my_end == 0 { u64::MAX } else { my_end };
@@ -266,7 +266,7 @@ pub fn living(processes: &[ProcessRecord], kernel: &mut dyn Kernel, me: Option<C
         if is_me(process) || before_me || process.state == STATE_ENDED || process.end == END_EXEC {
             continue;
         }
-        if kernel.alive(process.pid, process.starttime) {
+        if kernel.alive(process.pid, process.starttime, process.started) {
             living.push((process.slot, process.pid));
         }
     }
@@ -277,7 +277,7 @@ pub fn living(processes: &[ProcessRecord], kernel: &mut dyn Kernel, me: Option<C
 const MOST_GENERATIONS: usize = 64;
 
 /// The living, whom they descend from, and who descends from them.
-fn kin(ledger: &Ledger, living: &[(u16, u32)]) -> BTreeSet<(u16, u32)> {
+fn kin(ledger: &Ledger, living: &[(Slot, u32)]) -> BTreeSet<(Slot, u32)> {
     let mut by_pid: BTreeMap<u32, Vec<&ProcessRecord>> = BTreeMap::new();
     for process in ledger.processes() {
         by_pid.entry(process.pid).or_default().push(process);
@@ -297,7 +297,7 @@ fn kin(ledger: &Ledger, living: &[(u16, u32)]) -> BTreeSet<(u16, u32)> {
         }
         line
     };
-    let living: BTreeSet<(u16, u32)> = living.iter().copied().collect();
+    let living: BTreeSet<(Slot, u32)> = living.iter().copied().collect();
     let mut kin = living.clone();
     for process in ledger.processes() {
         let line = line(process);
@@ -311,7 +311,7 @@ fn kin(ledger: &Ledger, living: &[(u16, u32)]) -> BTreeSet<(u16, u32)> {
 }
 
 /// What the living hold.
-fn held(ledger: &Ledger, living: &[(u16, u32)]) -> BTreeSet<ObjectIndex> {
+fn held(ledger: &Ledger, living: &[(Slot, u32)]) -> BTreeSet<ObjectIndex> {
     let mut held = BTreeSet::new();
     for live in living.iter().filter_map(|&(slot, pid)| ledger.live(slot, pid)) {
         held.extend(live.fds.values().map(|open| open.object));

@@ -9,7 +9,7 @@ use super::ranges::{PAGE, Piece, end_of};
 use super::{Ledger, name_under_mount};
 use crate::calls::Call;
 use crate::procfs;
-use crate::record::{Event, FLAG_CREATED, Family, State};
+use crate::record::{Event, FLAG_CREATED, FLAG_LATE, Family, State};
 use crate::words::ShmidDs;
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -108,6 +108,9 @@ impl Ledger {
     /// A release that was begun and of whose end nothing is known. What it releases is taken for released, so that
     /// nothing is said to be held that may not be; whether an object is gone, the kernel says.
     fn begun(&mut self, event: &Event) {
+        if event.flags & FLAG_LATE != 0 {
+            return self.making(event);
+        }
         let removes = match event.call {
             Call::ShmUnlink | Call::Unlink | Call::Unlinkat => true,
             Call::Shmctl => event.arg(1) & !IPC_64 == IPC_RMID,
@@ -304,7 +307,7 @@ impl Ledger {
     /// The child begins with a copy of what its parent holds now.
     fn forked(&mut self, event: &Event) {
         let Ok(pid) = u32::try_from(event.ret) else { return };
-        if let Some(&slot) = self.children.get(&(event.process, pid)) {
+        if let Some(&slot) = self.children.get(&(event.process, event.pid, pid)) {
             // The parent may not have done anything yet; its own inheritance comes first.
             self.tenant(event.process, event.pid);
             self.tenant(slot, pid);

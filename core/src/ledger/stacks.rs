@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::calls::Call;
-use crate::record::Event;
+use crate::record::{Event, Slot};
 
 /// A call stack's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ pub struct Moment {
     /// Call stack.
     pub stack: StackId,
     /// Slot in the process table.
-    pub process: u16,
+    pub process: Slot,
     /// The call.
     pub call: Call,
 }

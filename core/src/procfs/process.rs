@@ -21,6 +21,24 @@ pub struct ProcStat<'a> {
     pub starttime: u64,
 }
 
+/// Clock ticks a second in /proc (`USER_HZ`), on every architecture of today.
+const USER_HZ: u64 = 100;
+/// How far a process's start by the kernel may lie after the moment that it was first seen: clocks are set.
+const SLACK_NS: u64 = 1_000_000_000;
+
+impl ProcStat<'_> {
+    /// Whether it runs and is the process that was seen before: with this start time (clock ticks since boot, 0: not
+    /// known), and running at `seen` (nanoseconds since 1970, 0: not known). `now` and `boot` are what the wall clock and
+    /// the clock since boot say at one moment, in nanoseconds.
+    pub fn is(&self, starttime: u64, seen: u64, now: u64, boot: u64) -> bool {
+        let known = starttime != 0 && self.starttime != 0;
+        let started = self.starttime.saturating_mul(1_000_000_000 / USER_HZ);
+        let started = now.saturating_sub(boot.saturating_sub(started));
+        let younger = seen != 0 && started > seen.saturating_add(SLACK_NS);
+        !matches!(self.state, b'Z' | b'X') && (!known || self.starttime == starttime) && !younger
+    }
+}
+
 /// Reads /proc/PID/stat. The name may hold blanks, parentheses and newlines, so it ends at the last parenthesis.
 pub fn proc_stat(text: &[u8]) -> Option<ProcStat<'_>> {
     let open = text.iter().position(|&byte| byte == b'(')?;

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::stack::Events;
 use super::{
-    Clock, Event, Finding, Object, ObjectRef, Process, ProcessRef, Related, Report, SCHEMA, Settings, Summary,
-    Suppressed, Symbolize, Text, Time,
+    Event, Finding, Object, ObjectRef, Process, ProcessRef, Related, Report, SCHEMA, Settings, Summary, Suppressed,
+    Symbolize, Text, Time,
 };
 use crate::calls::CALLS;
 use crate::findings::{self, Draft, Fate, Kind, Presence, Severity, World, say};
@@ -16,33 +16,34 @@ use crate::kernel::Kernel;
 use crate::layout::process::{END_EXEC, END_EXIT};
 use crate::layout::{ERRNOS, header};
 use crate::ledger::{self, Ledger, ObjectIndex};
-use crate::reader::{ProcessRecord, Reader, Words};
-use crate::record::Family;
+use crate::reader::{ProcessRecord, Words};
+use crate::record::{Family, Slot};
+use crate::sources::Sources;
 use crate::suppress::Suppressions;
 use crate::words;
 
-/// The report on a recorder.
+/// The report on recorders.
 pub fn conclude<W: Words + ?Sized>(
-    reader: &Reader<W>,
+    sources: &Sources<W>,
     kernel: &mut dyn Kernel,
     symbolize: &mut dyn Symbolize,
     settings: &Settings,
 ) -> Report {
-    let clock = Clock::of(reader);
     let mut rules = findings::rules();
-    let ledger = Ledger::replay(reader, |ledger, event| {
+    let mut ledger = Ledger::replay(sources, |ledger, event| {
         for rule in &mut rules {
             rule.before(ledger, event);
         }
     });
-    let began = reader.header(header::FIRST_UNIX) / 1_000_000_000;
+    findings::settle_makings(&mut ledger, kernel);
+    let began = sources.began() / 1_000_000_000;
     let mut world = World::new(&ledger, kernel, settings.concluding, began);
     let drafts = findings::find(&mut rules, &mut world);
     drop(rules);
 
-    let mut maker = Maker { ledger: &ledger, events: Events::new(&ledger, clock, symbolize) };
+    let mut maker = Maker { ledger: &ledger, events: Events::new(&ledger, symbolize) };
     let mut sieve = Sieve { suppressions: &settings.suppressions, used: BTreeMap::new() };
-    let mut summary = numbers(reader, &ledger);
+    let mut summary = numbers(sources, &ledger);
     let mut kept = Vec::new();
     for draft in drafts {
         let kind = draft.kind;
@@ -66,10 +67,10 @@ pub fn conclude<W: Words + ?Sized>(
     Report {
         schema: SCHEMA,
         command: command(settings, &ledger),
-        started: Time(reader.header(header::FIRST_UNIX)),
-        ended: ended(reader, &ledger, clock),
+        started: Time(sources.began()),
+        ended: ended(sources, &ledger),
         settled: world.is_settled(),
-        processes: ledger.processes().iter().map(|process| maker.process(process, &world, clock)).collect(),
+        processes: ledger.processes().iter().map(|process| maker.process(process, &world)).collect(),
         objects,
         objects_not_listed,
         findings: kept,
@@ -80,7 +81,7 @@ pub fn conclude<W: Words + ?Sized>(
         pending,
         suppressed: sieve.suppressed(),
         unused_suppressions: settings.suppressions.unused(|index| sieve.used.contains_key(&index)),
-        warnings: warnings(reader, &summary),
+        warnings: warnings(sources, &summary),
         summary,
     }
 }
@@ -97,19 +98,19 @@ fn command(settings: &Settings, ledger: &Ledger) -> Vec<Text> {
     }
 }
 
-fn ended<W: Words + ?Sized>(reader: &Reader<W>, ledger: &Ledger, clock: Clock) -> Time {
-    let ends = ledger.processes().iter().filter(|process| process.ended != 0).map(|process| clock.unix(process.ended));
-    Time(ends.fold(reader.header(header::LAST_UNIX), u64::max))
+fn ended<W: Words + ?Sized>(sources: &Sources<W>, ledger: &Ledger) -> Time {
+    let ends = ledger.processes().iter().map(|process| process.ended);
+    Time(ends.fold(sources.read(), u64::max))
 }
 
-fn numbers<W: Words + ?Sized>(reader: &Reader<W>, ledger: &Ledger) -> Summary {
+fn numbers<W: Words + ?Sized>(sources: &Sources<W>, ledger: &Ledger) -> Summary {
     let mut summary = Summary { events: ledger.events(), ..Summary::default() };
     for &call in CALLS {
-        let made = reader.calls(call);
+        let made = sources.calls(call);
         if made > 0 {
             summary.calls.insert(call.name(), made);
         }
-        let failures = (1..ERRNOS).map(|errno| (errno, reader.failures(call, errno))).filter(|&(_, count)| count > 0);
+        let failures = (1..ERRNOS).map(|errno| (errno, sources.failures(call, errno))).filter(|&(_, count)| count > 0);
         let by_name: BTreeMap<String, u64> = failures.map(|(errno, count)| (errno_name(errno), count)).collect();
         if !by_name.is_empty() {
             summary.failed_calls.insert(call.name(), by_name);
@@ -118,9 +119,9 @@ fn numbers<W: Words + ?Sized>(reader: &Reader<W>, ledger: &Ledger) -> Summary {
     summary.events_lost = ledger.lost();
     if ledger.overwritten() {
         // How many were overwritten, only the counters know.
-        summary.events_lost = summary.events_lost.max(reader.all_calls().saturating_sub(ledger.events())).max(1);
+        summary.events_lost = summary.events_lost.max(sources.all_calls().saturating_sub(ledger.events())).max(1);
     }
-    summary.unaudited_processes = reader.header(header::PROCESSES_LOST);
+    summary.unaudited_processes = sources.header_sum(header::PROCESSES_LOST);
     summary
 }
 
@@ -129,7 +130,7 @@ fn errno_name(errno: usize) -> String {
     name.map_or_else(|| errno.to_string(), ToString::to_string)
 }
 
-fn warnings<W: Words + ?Sized>(reader: &Reader<W>, summary: &Summary) -> Vec<String> {
+fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     if summary.events_lost > 0 {
         warnings.push(format!(
@@ -141,7 +142,7 @@ fn warnings<W: Words + ?Sized>(reader: &Reader<W>, summary: &Summary) -> Vec<Str
             },
         ));
     }
-    let objects = reader.header(header::OBJECTS_LOST);
+    let objects = sources.header_sum(header::OBJECTS_LOST);
     if objects > 0 {
         warnings
             .push(format!("{} found no room in the registry and may be missing here.", say::number(objects, "object")));
@@ -201,12 +202,12 @@ impl Maker<'_> {
         }
     }
 
-    fn process_ref(&self, slot: u16, pid: u32) -> ProcessRef {
+    fn process_ref(&self, slot: Slot, pid: u32) -> ProcessRef {
         let exe = self.ledger.process(slot, pid).map_or(&[][..], |process| &process.exe);
         ProcessRef { pid, exe: Text::from(exe) }
     }
 
-    fn process(&self, process: &ProcessRecord, world: &World, clock: Clock) -> Process {
+    fn process(&self, process: &ProcessRecord, world: &World) -> Process {
         let end = match process.end {
             END_EXIT => "exit",
             END_EXEC => "exec",
@@ -218,8 +219,8 @@ impl Maker<'_> {
             ppid: process.ppid,
             exe: Text::from(&process.exe[..]),
             args: process.args.iter().map(|arg| Text::from(&arg[..])).collect(),
-            started: Time(clock.unix(process.started)),
-            ended: if process.ended == 0 { None } else { Some(Time(clock.unix(process.ended))) },
+            started: Time(process.started),
+            ended: if process.ended == 0 { None } else { Some(Time(process.ended)) },
             end,
             status: if process.end == END_EXIT { Some(process.status) } else { None },
             audited: true,

@@ -8,19 +8,22 @@ use alloc::vec::Vec;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::{Clock, Event, Time};
+use super::{Event, Time};
 use crate::ledger::{Ledger, Moment, StackId};
-use crate::reader::{ModuleRecord, ProcessRecord, Reader, Words};
+use crate::reader::{ModuleRecord, ProcessRecord, Words};
+use crate::record::Slot;
+use crate::sources::Sources;
 pub use crate::symbols::Frame;
 use crate::symbols::{Files, LoadedModule, Symbols};
 
 /// Gives addresses names.
 pub trait Symbolize {
-    /// Appends the frames at return address `address` of a process, as it was at `ticks`, innermost first; at least one.
-    fn frames(&mut self, process: u16, ticks: u64, address: u64, out: &mut Vec<Frame>);
+    /// Appends the frames at return address `address` of a process (its slot and pid), as it was at `time` (nanoseconds
+    /// since 1970), innermost first; at least one.
+    fn frames(&mut self, process: (Slot, u32), time: u64, address: u64, out: &mut Vec<Frame>);
 
     /// The same number for times at which the same files were loaded.
-    fn era(&self, _ticks: u64) -> usize {
+    fn era(&self, _time: u64) -> usize {
         0
     }
 }
@@ -30,7 +33,7 @@ pub trait Symbolize {
 pub struct NoSymbols;
 
 impl Symbolize for NoSymbols {
-    fn frames(&mut self, _: u16, _: u64, address: u64, out: &mut Vec<Frame>) {
+    fn frames(&mut self, _: (Slot, u32), _: u64, address: u64, out: &mut Vec<Frame>) {
         out.push(Frame { offset: address, ..Frame::default() });
     }
 }
@@ -43,52 +46,61 @@ pub struct Named<F: Files> {
     records: Vec<ModuleRecord>,
     /// When something was unloaded, sorted.
     unloads: Vec<u64>,
-    loaded: BTreeMap<(u16, usize), Vec<LoadedModule>>,
+    loaded: BTreeMap<((Slot, u32), usize), Vec<LoadedModule>>,
 }
 
 /// Most generations of forks that loaded files are looked for in.
 const MOST_GENERATIONS: usize = 64;
 
 impl<F: Files> Named<F> {
-    /// Of this recorder, from these files.
-    pub fn new<W: Words + ?Sized>(reader: &Reader<W>, files: F) -> Named<F> {
-        let records = reader.modules();
+    /// Of these recorders, from these files.
+    pub fn new<W: Words + ?Sized>(sources: &Sources<W>, files: F) -> Named<F> {
+        let records = sources.modules();
         let mut unloads: Vec<u64> = records.iter().map(|module| module.since).collect();
         unloads.sort_unstable();
         unloads.dedup();
-        Named { symbols: Symbols::new(files), processes: reader.processes(), records, unloads, loaded: BTreeMap::new() }
+        let processes = sources.processes();
+        Named { symbols: Symbols::new(files), processes, records, unloads, loaded: BTreeMap::new() }
     }
 }
 
-/// What a process had loaded at `ticks`: its own records, the latest first, and those of the processes whose image it shares.
-pub fn loaded(processes: &[ProcessRecord], records: &[ModuleRecord], slot: u16, ticks: u64) -> Vec<LoadedModule> {
+/// What a process had loaded at `time`: its own records, the latest first, and those of the processes whose image it shares.
+pub fn loaded(
+    processes: &[ProcessRecord],
+    records: &[ModuleRecord],
+    process: (Slot, u32),
+    time: u64,
+) -> Vec<LoadedModule> {
     let mut found = Vec::new();
-    let mut at = Some(slot);
+    let mut at = Some(process);
     for _ in 0..MOST_GENERATIONS {
-        let Some(slot) = at else { break };
-        let own = records.iter().rev().filter(|module| module.process == slot && module.since <= ticks);
-        found.extend(own.map(|module| LoadedModule {
+        let Some((slot, pid)) = at else { break };
+        let is_own = |module: &&ModuleRecord| {
+            module.process == slot && (module.pid == pid || module.pid == 0) && module.since <= time
+        };
+        found.extend(records.iter().rev().filter(is_own).map(|module| LoadedModule {
             path: module.path.clone(),
             start: module.start,
             end: module.end,
             bias: module.bias,
             build_id: module.build_id.clone(),
         }));
-        at = processes.iter().find(|process| process.slot == slot).and_then(|process| process.parent);
+        let record = processes.iter().find(|process| (process.slot, process.pid) == (slot, pid));
+        at = record.and_then(|process| Some((process.parent?, process.ppid)));
     }
     found
 }
 
 impl<F: Files> Symbolize for Named<F> {
-    fn frames(&mut self, process: u16, ticks: u64, address: u64, out: &mut Vec<Frame>) {
-        let made = || loaded(&self.processes, &self.records, process, ticks);
-        let era = self.unloads.partition_point(|&unload| unload <= ticks);
+    fn frames(&mut self, process: (Slot, u32), time: u64, address: u64, out: &mut Vec<Frame>) {
+        let made = || loaded(&self.processes, &self.records, process, time);
+        let era = self.unloads.partition_point(|&unload| unload <= time);
         let modules = self.loaded.entry((process, era)).or_insert_with(made);
         out.extend_from_slice(self.symbols.resolve(modules, address, false));
     }
 
-    fn era(&self, ticks: u64) -> usize {
-        self.unloads.partition_point(|&unload| unload <= ticks)
+    fn era(&self, time: u64) -> usize {
+        self.unloads.partition_point(|&unload| unload <= time)
     }
 }
 
@@ -140,19 +152,18 @@ impl Serialize for Written<'_> {
 /// Makes moments of the ledger into events of the report.
 pub(super) struct Events<'a> {
     ledger: &'a Ledger,
-    clock: Clock,
     symbolize: &'a mut dyn Symbolize,
-    known: BTreeMap<(StackId, u16, usize), Stack>,
+    known: BTreeMap<(StackId, (Slot, u32), usize), Stack>,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(ledger: &'a Ledger, clock: Clock, symbolize: &'a mut dyn Symbolize) -> Events<'a> {
-        Events { ledger, clock, symbolize, known: BTreeMap::new() }
+    pub(super) fn new(ledger: &'a Ledger, symbolize: &'a mut dyn Symbolize) -> Events<'a> {
+        Events { ledger, symbolize, known: BTreeMap::new() }
     }
 
     pub(super) fn event(&mut self, moment: Moment) -> Event {
         Event {
-            time: Time(self.clock.unix(moment.ticks)),
+            time: Time(moment.ticks),
             pid: moment.pid,
             tid: moment.tid,
             call: moment.call.name(),
@@ -161,15 +172,16 @@ impl<'a> Events<'a> {
     }
 
     fn stack(&mut self, moment: Moment) -> Stack {
+        let process = (moment.process, moment.pid);
         let era = self.symbolize.era(moment.ticks);
         let (ledger, symbolize) = (self.ledger, &mut *self.symbolize);
         let named = || {
             let mut frames = Vec::new();
             for &address in ledger.stacks().frames(moment.stack) {
-                symbolize.frames(moment.process, moment.ticks, address, &mut frames);
+                symbolize.frames(process, moment.ticks, address, &mut frames);
             }
             Stack::from(frames)
         };
-        self.known.entry((moment.stack, moment.process, era)).or_insert_with(named).clone()
+        self.known.entry((moment.stack, process, era)).or_insert_with(named).clone()
     }
 }

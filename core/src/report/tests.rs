@@ -39,7 +39,7 @@ fn a_report_in_full() {
     image.add(Recorded { errno: 200, ret: -1, data: b"x", ..event(Call::ShmOpen) });
     let mut kernel = Tables::new();
     kernel.alive.insert(103);
-    let report = conclude(&image.reader(), &mut kernel, &mut Invented, &Settings::default());
+    let report = conclude(&image.sources(), &mut kernel, &mut Invented, &Settings::default());
     assert_eq!(report.command, [Text::from(&b"./prog"[..]), Text::from(&b"-x"[..])]);
     assert_eq!((report.started, report.settled), (Time(BEGAN), true));
     let ends: Vec<_> = report.processes.iter().map(|process| (process.pid, process.end, process.status)).collect();
@@ -74,7 +74,7 @@ fn what_exists_is_listed_first() {
     let mut kernel = Tables::new();
     kernel.file("b", 2, 1);
     let settings = Settings { objects: 2, ..Settings::default() };
-    let report = conclude(&image.reader(), &mut kernel, &mut NoSymbols, &settings);
+    let report = conclude(&image.sources(), &mut kernel, &mut NoSymbols, &settings);
     let inodes: Vec<_> = report.objects.iter().map(|object| object.what.ino).collect();
     assert_eq!((inodes, report.objects_not_listed), (std::vec![2, 4], 2));
 }
@@ -90,7 +90,7 @@ fn a_ring_that_has_turned() {
     }
     let mut kernel = Tables::new();
     kernel.file("old", 7, 5);
-    let report = conclude(&image.reader(), &mut kernel, &mut Invented, &Settings::default());
+    let report = conclude(&image.sources(), &mut kernel, &mut Invented, &Settings::default());
     assert_eq!(report.findings[0].kind, "posix-leak");
     assert_eq!(report.findings[0].event.as_ref().unwrap().stack.frames()[0].line, Some(0x12));
     let summary = &report.summary;
@@ -103,13 +103,13 @@ fn nobody_is_told_of_nothing() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
     image.add(event(Call::Exit));
-    assert!(conclude(&image.reader(), &mut Unasked, &mut NoSymbols, &Settings::default()).is_silent());
+    assert!(conclude(&image.sources(), &mut Unasked, &mut NoSymbols, &Settings::default()).is_silent());
 }
 
 /// Concludes from any image that the reader takes, with everything that there is to say.
 fn survives(words: &[u64]) {
     let Ok(reader) = Reader::new(words) else { return };
-    let report = conclude(&reader, &mut Unasked, &mut NoSymbols, &Settings::default());
+    let report = conclude(&reader.into(), &mut Unasked, &mut NoSymbols, &Settings::default());
     crate::text::text(&report);
     crate::json::json(&report);
 }

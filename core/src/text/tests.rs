@@ -52,7 +52,7 @@ fn last() -> Settings {
 }
 
 fn said(image: &Image, kernel: &mut Tables, settings: &Settings) -> String {
-    text(&conclude(&image.reader(), kernel, &mut Invented, settings))
+    text(&conclude(&image.sources(), kernel, &mut Invented, settings))
 }
 
 fn alone() -> Image {
@@ -162,7 +162,7 @@ fn what_waits() {
                     segment 0x00000011 (shmid 3), 4225 bytes, made by process 100\n\
                     SUMMARY: shmaudit: nothing leaked so far; 2 pending (3 calls)\n";
     assert_eq!(said(&image, &mut kernel, &last()), expected);
-    let report = conclude(&image.reader(), &mut kernel, &mut Invented, &last());
+    let report = conclude(&image.sources(), &mut kernel, &mut Invented, &last());
     assert!(!report.is_silent() && !report.settled);
     kernel.files.clear();
     kernel.segments = Some(Vec::new());
@@ -191,7 +191,7 @@ fn losses_are_said() {
     image.add(made(b"x", 7, &[]));
     let at = image.words.iter().position(|&word| word == crate::record::tag(0, crate::record::TAG_HEAD)).unwrap();
     image.words[at] = 0;
-    let text = text(&conclude(&image.reader(), &mut Unasked, &mut Invented, &last()));
+    let text = text(&conclude(&image.sources(), &mut Unasked, &mut Invented, &last()));
     assert!(text.starts_with("shmaudit: warning: 1 record was lost: "), "{text}");
     assert!(text.ends_with("(1 call, 1 record lost)\n"), "{text}");
 }
@@ -208,9 +208,9 @@ proptest! {
         kernel.file("a", 1, 10);
         kernel.file("\n\u{1b}[31m", 2, 10);
         kernel.segment(Segment { shmid: 1, cpid: 100, ..Segment::default() });
-        let me = Concluding { slot: u16::from(as_child), pid: if as_child { 101 } else { 100 }, exiting };
+        let me = Concluding { slot: u32::from(as_child), pid: if as_child { 101 } else { 100 }, exiting };
         for concluding in [None, Some(me)] {
-            let report = conclude(&image.reader(), &mut kernel, &mut Invented, &Settings { concluding, ..Settings::default() });
+            let report = conclude(&image.sources(), &mut kernel, &mut Invented, &Settings { concluding, ..Settings::default() });
             let text = text(&report);
             prop_assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{}", text);
             let json = crate::json::json(&report);

@@ -1,0 +1,57 @@
+//! Objects whose makers were killed in the very call that made them: the kernel has them, and no record of theirs has an
+//! end. A call that was to make such an object, by the process that the kernel names or of the name it has, made it.
+
+use alloc::collections::BTreeSet;
+
+use crate::kernel::{Kernel, Lookup, Segment};
+use crate::ledger::{Ledger, Makes, Making};
+use crate::record::{Family, ObjectId};
+
+/// The kernel's time stamps are those of its last tick: at most 10 ms (`HZ=100`) behind.
+const TICK_NS: u64 = 10_000_000;
+
+/// Gives calls that never came back the objects that they made.
+pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
+    if ledger.makings().is_empty() {
+        return;
+    }
+    let segments = kernel.segments().unwrap_or_default();
+    let mut taken = BTreeSet::new();
+    for number in 0..ledger.makings().len() {
+        let Some(making) = ledger.makings().get(number) else { return };
+        let found = match &making.makes {
+            Makes::Segment { .. } => {
+                let mut unknown = segments.iter().filter(|segment| {
+                    !taken.contains(&segment.shmid) && !is_known(ledger, segment) && fits(making, segment)
+                });
+                unknown.next().map(|segment| {
+                    taken.insert(segment.shmid);
+                    ObjectId::sysv(segment.shmid)
+                })
+            }
+            Makes::File { name } => match kernel.shm_file(name) {
+                Lookup::Found(file) if file.born.saturating_add(TICK_NS) >= making.begun.ticks => {
+                    let id = ObjectId { family: Family::Posix, dev: file.dev, ino: file.ino };
+                    Some(id).filter(|&id| ledger.find(id).is_none())
+                }
+                _ => None,
+            },
+        };
+        if let Some(id) = found {
+            ledger.made(number, id);
+        }
+    }
+}
+
+/// Whether the records know who made it.
+fn is_known(ledger: &Ledger, segment: &Segment) -> bool {
+    let object = ledger.find(ObjectId::sysv(segment.shmid)).and_then(|index| ledger.object(index));
+    object.is_some_and(|object| object.created.is_some() && object.certain)
+}
+
+/// Whether the segment is what the call was to make.
+fn fits(making: &Making, segment: &Segment) -> bool {
+    let Makes::Segment { key, size } = making.makes else { return false };
+    let since = making.begun.ticks.saturating_sub(TICK_NS) / 1_000_000_000;
+    (segment.cpid, segment.key, segment.size) == (making.begun.pid, key, size) && segment.ctime >= since
+}
