@@ -1,5 +1,5 @@
 /* Each of the six succeeds with errno at a sentinel, which must stay, and fails, which must set errno to exactly what the kernel said.
- * The report must name the one shmdt of what was never attached as a bad-detach, and nothing else.
+ * The report must name the shmdt of what was never attached, the calls on the removed name, the shmget of too much; nothing else.
  */
 #define _XOPEN_SOURCE 700
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Names that are no names, and the longest good and the shortest too long one, go through shm_open and shm_unlink.
- * The report must say nothing: what failed made no object, and the only one made is removed. Results and errors are the C library's own.
+ * The report must name the one with too many slashes, and no leak. Results and errors are the C library's own.
  */
 #define _XOPEN_SOURCE 700
 #include <errno.h>

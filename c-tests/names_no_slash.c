@@ -1,5 +1,5 @@
 /* Objects are made by names without a leading slash and with several; the same object is met again by the other spellings.
- * The report must say nothing of leaks: "name", "/name" and "///name" are one object, removed by any of its spellings.
+ * The report must name each spelling that POSIX leaves open, and no leak: "name" and "///name" are one object by any spelling.
  */
 #define _XOPEN_SOURCE 700
 #include <fcntl.h>

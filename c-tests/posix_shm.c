@@ -1,5 +1,5 @@
 /* The POSIX example of the classic documents: one object made, sized, mapped, written and removed.
- * The report must say nothing: the object is gone, its descriptor closed and its mapping undone.
+ * The report must name a name without a slash and a mode that lets in everybody, and no leak: object, descriptor, mapping are gone.
  */
 #define _XOPEN_SOURCE 700
 #include <fcntl.h>

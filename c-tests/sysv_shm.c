@@ -1,5 +1,5 @@
 /* The System V example of the classic documents: one segment made, attached, written, detached and removed.
- * The report must say nothing, whether the file "filename" exists here or ftok fails and the key is 0xffffffff.
+ * The report must name the key of an ftok that failed, its id of 0, and a mode that lets in everybody; and no leak.
  */
 #define _XOPEN_SOURCE 700
 #include <stdio.h>

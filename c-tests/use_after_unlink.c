@@ -1,5 +1,5 @@
 /* An object is opened again after its name was removed, and a segment attached after it was removed; both fail.
- * The report must name no leak: nothing came back into being.
+ * The report must name both as use-after-remove, with who had removed them, and no leak: nothing came back into being.
  */
 #define _XOPEN_SOURCE 700
 #include <errno.h>

@@ -12,8 +12,8 @@ use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{
-    Event, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_DATA, MAX_FRAMES, ObjectId,
-    State,
+    Event, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_ARGS, MAX_DATA, MAX_FRAMES,
+    ObjectId, State, late_args,
 };
 
 use crate::log::Log;
@@ -188,12 +188,13 @@ impl Seen {
 }
 
 impl Making<'_> {
-    /// The call has come back, with `object` where it succeeded; `made`: `FLAG_…` bits.
+    /// The call has come back, with `object` where it succeeded; `made`: `FLAG_…` bits; `opening`: what was found, which of a
+    /// call that opens replaces its last two arguments.
     #[inline(always)]
-    pub fn end(self, ret: i64, failed: bool, object: ObjectId, made: u16) {
+    pub fn end(self, ret: i64, failed: bool, object: ObjectId, made: u16, opening: [u64; 2]) {
         if let (Some(audit), Some(ticket)) = (self.seen.audit, self.ticket) {
             let errno = if failed { errno::get() } else { 0 };
-            audit.note_made(self.seen, ticket, ret, errno, About { flags: made, ..self.about.object(object) });
+            audit.note_made(self.seen, ticket, ret, errno, About { flags: made, ..self.about.object(object) }, opening);
         }
     }
 }
@@ -274,7 +275,7 @@ impl Audit {
     }
 
     #[inline(never)]
-    fn note_made(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About) {
+    fn note_made(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About, opening: [u64; 2]) {
         self.recorder.count(seen.call, errno);
         let now = clock::now();
         let head = self.recorder.head();
@@ -287,11 +288,18 @@ impl Audit {
             order: head * 2,
             object: about.object,
             made: about.flags,
+            opening,
         };
-        self.recorder.finish_late(ticket, about.args.len(), &end);
+        self.recorder.finish_late(ticket, seen.call, about.args.len(), &end);
         let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
         if made || self.logs(seen.call) {
-            let about = About { mark: Some(head), ..about };
+            let mut args = [0; MAX_ARGS];
+            let own = about.args.len() - late_args(seen.call).min(about.args.len());
+            for (place, &arg) in args.iter_mut().zip(about.args.iter().take(own).chain(&opening)) {
+                *place = arg;
+            }
+            let args = args.get(..about.args.len()).unwrap_or(&[]);
+            let about = About { mark: Some(head), args, ..about };
             self.with_event(seen, State::Done, ret, errno, about, |event| {
                 if made {
                     self.enter(event, about);

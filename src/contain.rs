@@ -2,9 +2,23 @@
 //! the program waits. A panic, a fault or an endless loop ends the child; the program goes on.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sys;
+
+/// Minor faults of our own children that the program's own seem to have had: the kernel adds them up for all that were
+/// waited for.
+static FAULTS: AtomicU64 = AtomicU64::new(0);
+
+/// Minor faults that our children in this process had.
+pub fn faults() -> u64 {
+    FAULTS.load(Ordering::Relaxed)
+}
+
+/// A forked child has had none.
+pub fn forked() {
+    FAULTS.store(0, Ordering::Relaxed);
+}
 
 /// Status of a child that gave up.
 pub const GAVE_UP: i32 = 98;
@@ -65,6 +79,7 @@ extern "C" fn enter(task: *const c_void) -> ! {
     }
     (task.work)(task.argument);
     task.done.store(true, Ordering::Release);
+    FAULTS.fetch_add(sys::own_faults(), Ordering::Relaxed);
     sys::exit_group(0)
 }
 

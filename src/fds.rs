@@ -10,6 +10,8 @@ use shmaudit_core::record::{Family, ObjectId};
 
 const ROOM: usize = 1 << 16;
 const MEMFD: u64 = 1 << 63;
+/// The object's size is known from a record: inode numbers do not come that far.
+const SIZED: u64 = 1 << 62;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
@@ -44,9 +46,10 @@ pub fn object(fd: i32) -> Option<ObjectId> {
     match FDS.get(fd as usize).map_or(0, |word| word.load(Ordering::Relaxed)) {
         0 => None,
         word if word & MEMFD != 0 => {
-            Some(ObjectId { family: Family::Memfd, dev: MEMFD_DEV.load(Ordering::Relaxed), ino: word & !MEMFD })
+            let ino = word & !(MEMFD | SIZED);
+            Some(ObjectId { family: Family::Memfd, dev: MEMFD_DEV.load(Ordering::Relaxed), ino })
         }
-        ino => Some(ObjectId { family: Family::Posix, dev: shm_dev(), ino }),
+        word => Some(ObjectId { family: Family::Posix, dev: shm_dev(), ino: word & !SIZED }),
     }
 }
 
@@ -68,6 +71,23 @@ pub fn set(fd: i32, object: Option<ObjectId>) {
     // Most descriptors are and stay nothing to us: no store, so that no page of the table is touched for them.
     if word.load(Ordering::Relaxed) != value {
         word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Whether a record tells the size of the object that `fd` is.
+#[inline(always)]
+pub fn is_sized(fd: i32) -> bool {
+    FDS.get(fd as usize).is_some_and(|word| word.load(Ordering::Relaxed) & SIZED != 0)
+}
+
+/// Notes that a record tells the size of the object that `fd` is.
+#[inline(always)]
+pub fn set_sized(fd: i32) {
+    let Some(word) = FDS.get(fd as usize) else { return };
+    let value = word.load(Ordering::Relaxed);
+    if value != 0 && value & SIZED == 0 {
+        // Another thread may have closed it meanwhile, and the number be another object's.
+        let _ = word.compare_exchange(value, value | SIZED, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -93,6 +93,7 @@ mod signatures {
     const CLOSE: unsafe extern "C" fn(c_int) -> c_int = libc::close;
     const DUP3: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = libc::dup3;
     const CREAT: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
+    const REMOVE: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
     const RENAME: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
     const MEMFD_CREATE: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
     const FORK: unsafe extern "C" fn() -> pid_t = libc::fork;

@@ -7,7 +7,7 @@ use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, heap, log, stack, sys};
+use crate::{audit, callers, clock, code, contain, heap, log, stack, sys};
 
 static PID: AtomicU32 = AtomicU32::new(0);
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
@@ -283,6 +283,7 @@ fn adopt(recorder: &Recorder) {
     heap::forked();
     code::forked();
     callers::forked();
+    contain::forked();
     log::forked();
     stack::forked();
     for place in &INSIDE {

@@ -216,8 +216,8 @@ impl Recorder {
     }
 
     /// Adds the end to a record that was begun before a call that may make an object. `args`: how many it has.
-    pub fn finish_late(&self, ticket: Ticket, args: usize, end: &LateEnd) {
-        for (word, value) in record::late_words(ticket.sum, ticket.process, args, end) {
+    pub fn finish_late(&self, ticket: Ticket, call: Call, args: usize, end: &LateEnd) {
+        for (word, value) in record::late_words(ticket.sum, ticket.process, call, args, end) {
             let place = self.unit_of(ticket, word).and_then(|unit| unit.get(1 + word % UNIT_PAYLOAD));
             if let Some(place) = place {
                 place.store(value, Ordering::Release);

@@ -145,6 +145,15 @@ pub fn stat_at(dir: i32, path: CStr, flags: i32) -> Result<libc::stat, i32> {
     if result < 0 { Err(-result as i32) } else { Ok(unsafe { stat.assume_init() }) }
 }
 
+/// `statfs` of a path; the kernel's struct is libc's on 64-bit systems.
+pub fn file_system(path: CStr) -> Option<libc::statfs> {
+    let mut facts = core::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the kernel reads the path up to its NUL and fills one struct statfs.
+    let result = unsafe { call(libc::SYS_statfs, path.as_ptr() as usize, facts.as_mut_ptr() as usize, 0, 0, 0, 0) };
+    // SAFETY: zeroed is a valid struct statfs, and the kernel filled it.
+    if result < 0 { None } else { Some(unsafe { facts.assume_init() }) }
+}
+
 /// The soft limit of a resource, `u64::MAX` where there is none or it cannot be asked.
 pub fn limit(resource: u32) -> u64 {
     let mut limits = [u64::MAX; 2];
@@ -162,6 +171,16 @@ pub fn lift_limit(resource: u32) {
             limits[0] = limits[1];
             call(libc::SYS_prlimit64, 0, resource as usize, &raw const limits as usize, 0, 0, 0);
         }
+    }
+}
+
+/// Minor faults of the calling process.
+pub fn own_faults() -> u64 {
+    let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: fills one struct rusage, of which zeroed is a valid one.
+    unsafe {
+        call(libc::SYS_getrusage, libc::RUSAGE_SELF as usize, usage.as_mut_ptr() as usize, 0, 0, 0, 0);
+        usage.assume_init().ru_minflt as u64
     }
 }
 

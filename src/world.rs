@@ -4,11 +4,11 @@ use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
 
-use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
 use shmaudit_core::procfs::{self, Segment};
 
 use crate::start::{read_all, read_file};
-use crate::{clock, fds, sys};
+use crate::{clock, contain, fds, sys};
 
 /// Most bytes of a table that are read: some hundred thousand lines.
 const TABLE_BYTES: usize = 64 << 20;
@@ -106,6 +106,46 @@ impl Kernel for World {
             // No /proc: a signal can at least ask.
             None => sys::stat_at(libc::AT_FDCWD, c"/proc/self/stat", 0).is_err() && sys::exists(pid),
         }
+    }
+
+    fn setting(&mut self, setting: Setting) -> Option<u64> {
+        procfs::parse_u64(&read_file(&CString::new(setting.path()).ok()?, 64))
+    }
+
+    fn space(&mut self) -> Option<Space> {
+        let mount = sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).ok()?;
+        let facts = sys::file_system(c"/dev/shm")?;
+        let block = facts.f_frsize as u64;
+        Some(Space {
+            dev: mount.st_dev,
+            bytes: facts.f_blocks.saturating_mul(block),
+            free: facts.f_bavail.saturating_mul(block),
+            files: facts.f_files,
+            free_files: facts.f_ffree,
+        })
+    }
+
+    fn limit(&mut self, pid: u32, resource: Resource) -> Option<u64> {
+        procfs::soft_limit(&World::numbered(pid, "limits"), resource.line().as_bytes())
+    }
+
+    fn program(&mut self, pid: u32) -> Option<Vec<u8>> {
+        let name = World::numbered(pid, "comm");
+        name.strip_suffix(b"\n").map(<[u8]>::to_vec)
+    }
+
+    fn had_children(&mut self, pid: u32) -> Option<bool> {
+        // Between asking for its faults and its end, a child of ours may have had a few more; any other has more by far.
+        const FEW: u64 = 16;
+        let stat = World::numbered(pid, "stat");
+        procfs::proc_stat(&stat).map(|stat| stat.children_faults > contain::faults() + FEW)
+    }
+}
+
+impl World {
+    /// A file under the numbered directory of a process: the child that concludes has other limits and no children.
+    fn numbered(pid: u32, rest: &str) -> Vec<u8> {
+        read_file(&CString::new(format!("/proc/{pid}/{rest}")).unwrap_or_default(), 4096)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The `shmaudit` command.
 
+mod known;
 mod report;
 mod sys;
 mod world;
@@ -35,6 +36,11 @@ enum Command {
         /// Where it goes instead of standard output.
         #[arg(short = 'O', value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Tell instead what was held over time, and from where: what grows will leak.
+        #[arg(long)]
+        growth: bool,
+        #[command(flatten)]
+        known: known::Options,
     },
 }
 
@@ -47,8 +53,12 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    let Command::Report { journals, format, output } = Arguments::parse().command;
-    match report::report(&journals, format, output.as_deref()) {
+    let Command::Report { journals, format, output, growth, known } = Arguments::parse().command;
+    let told = match growth {
+        true => report::growth(&journals, format, output.as_deref()).map(|()| 0),
+        false => report::report(&journals, format, output.as_deref(), &known),
+    };
+    match told {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(message) => {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use shmaudit_core::reader::{Reader, Refusal, Words};
-use shmaudit_core::report::{Named, Report, Settings, conclude};
+use shmaudit_core::report::{self, Named, Report, Settings, conclude};
 use shmaudit_core::sources::Sources;
 use shmaudit_core::symbols::Files;
 use shmaudit_core::text;
 
-use crate::Format;
 use crate::world::World;
+use crate::{Format, known};
 
 /// A journal, mapped. It may still be written to: each word is read once and checked by the reader.
 struct Journal(Mmap);
@@ -49,19 +49,49 @@ fn map(file: &File) -> io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-/// Reports on every journal; the number of findings of severity error.
-pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<u64, String> {
-    let mut out: Box<dyn Write> = match output {
-        None => Box::new(io::stdout().lock()),
-        Some(path) => Box::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
-    };
+/// Moments at which `--growth` looks.
+const MOMENTS: usize = 12;
+
+/// Reports on every journal; the number of findings of severity error that are not known.
+pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>, known: &known::Options) -> Result<u64, String> {
+    let mut known = known.read()?;
+    let settings = Settings { later: true, suppressions: known.suppressions.clone(), ..Settings::default() };
+    let paths = journals(paths)?;
+    let mut out = open(output)?;
     let mut errors = 0;
-    for journal in journals(paths)? {
-        let report = one(&journal)?;
+    for (number, path) in paths.iter().enumerate() {
+        let concluded =
+            |sources: &Sources<Journal>| conclude(sources, &mut World, &mut Named::new(sources, Maps), &settings);
+        let mut report = read(path, concluded)?;
+        known.apply(&mut report, number + 1 == paths.len());
         errors += report.summary.errors;
         write(&mut out, &report, format).map_err(|error| format!("writing the report: {error}"))?;
     }
+    known.write()?;
     Ok(errors)
+}
+
+/// Tells of every journal what grew.
+pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<(), String> {
+    let mut out = open(output)?;
+    for path in journals(paths)? {
+        let grown =
+            |sources: &Sources<Journal>| report::growth(sources, &mut World, &mut Named::new(sources, Maps), MOMENTS);
+        let growth = read(&path, grown)?;
+        let text = match format {
+            Format::Text => text::growth(&growth),
+            Format::Json => serde_json::to_string(&growth).unwrap_or_default() + "\n",
+        };
+        out.write_all(text.as_bytes()).map_err(|error| format!("writing the report: {error}"))?;
+    }
+    Ok(())
+}
+
+fn open(output: Option<&Path>) -> Result<Box<dyn Write>, String> {
+    Ok(match output {
+        None => Box::new(io::stdout().lock()),
+        Some(path) => Box::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
+    })
 }
 
 /// The journals that the paths name, directories looked into, in the order of their names.
@@ -86,7 +116,8 @@ fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-fn one(path: &Path) -> Result<Report, String> {
+/// What `use_it` makes of a journal.
+fn read<R>(path: &Path, use_it: impl FnOnce(&Sources<Journal>) -> R) -> Result<R, String> {
     let unreadable = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() == 0 {
@@ -94,9 +125,7 @@ fn one(path: &Path) -> Result<Report, String> {
     }
     let journal = Journal(map(&file).map_err(unreadable)?);
     let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
-    let sources = Sources::from(reader);
-    let mut names = Named::new(&sources, Maps);
-    Ok(conclude(&sources, &mut World, &mut names, &Settings::default()))
+    Ok(use_it(&Sources::from(reader)))
 }
 
 fn why(refusal: Refusal) -> String {

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, SHM_MOUNT};
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
 use shmaudit_core::procfs::{self, Segment};
 
 /// The world as it is now.
@@ -61,5 +62,41 @@ impl Kernel for World {
         let clock = |clock| crate::sys::clock(clock);
         procfs::proc_stat(&stat)
             .is_some_and(|stat| stat.is(starttime, seen, clock(libc::CLOCK_REALTIME), clock(libc::CLOCK_BOOTTIME)))
+    }
+
+    fn setting(&mut self, setting: Setting) -> Option<u64> {
+        procfs::parse_u64(&fs::read(setting.path()).ok()?)
+    }
+
+    fn space(&mut self) -> Option<Space> {
+        let dev = fs::metadata("/dev/shm").ok()?.dev();
+        let mut facts = MaybeUninit::<libc::statvfs>::zeroed();
+        // SAFETY: fills one struct statvfs, of which zeroed is a valid one.
+        let facts = unsafe {
+            if libc::statvfs(c"/dev/shm".as_ptr(), facts.as_mut_ptr()) != 0 {
+                return None;
+            }
+            facts.assume_init()
+        };
+        Some(Space {
+            dev,
+            bytes: facts.f_blocks.saturating_mul(facts.f_frsize),
+            free: facts.f_bavail.saturating_mul(facts.f_frsize),
+            files: facts.f_files,
+            free_files: facts.f_ffree,
+        })
+    }
+
+    fn limit(&mut self, pid: u32, resource: Resource) -> Option<u64> {
+        procfs::soft_limit(&fs::read(format!("/proc/{pid}/limits")).ok()?, resource.line().as_bytes())
+    }
+
+    fn program(&mut self, pid: u32) -> Option<Vec<u8>> {
+        let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+        name.strip_suffix(b"\n").map(<[u8]>::to_vec)
+    }
+
+    fn had_children(&mut self, pid: u32) -> Option<bool> {
+        procfs::proc_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?).map(|stat| stat.children_faults > 0)
     }
 }

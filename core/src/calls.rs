@@ -239,6 +239,7 @@ macro_rules! hooks {
             creat => Creat: fn(*const c_char, mode_t) -> c_int;
             creat64 => Creat: fn(*const c_char, mode_t) -> c_int;
             unlink => Unlink: fn(*const c_char) -> c_int;
+            remove => Unlink: fn(*const c_char) -> c_int;
             unlinkat => Unlinkat: fn(c_int, *const c_char, c_int) -> c_int;
             rename => Rename: fn(*const c_char, *const c_char) -> c_int;
             renameat => Renameat: fn(c_int, *const c_char, c_int, *const c_char) -> c_int;

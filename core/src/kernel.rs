@@ -4,6 +4,8 @@
 //! Every question may go unanswered (a chroot, another user, no /proc): then the records alone count, and what follows
 //! from them says that it is not confirmed.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use crate::procfs::Segment;
@@ -52,6 +54,92 @@ pub enum Lookup<T> {
     Unreadable,
 }
 
+/// A limit or a habit of the whole system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setting {
+    /// Most segments of an IPC namespace.
+    Shmmni,
+    /// Most bytes of a segment.
+    Shmmax,
+    /// Most pages of all segments.
+    Shmall,
+    /// Whether a segment goes when nobody has it attached any more and its maker has ended.
+    ShmRmidForced,
+    /// Most mappings of a process.
+    MaxMapCount,
+    /// Most open files.
+    FileMax,
+}
+
+impl Setting {
+    /// Its name for sysctl(8).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Setting::Shmmni => "kernel.shmmni",
+            Setting::Shmmax => "kernel.shmmax",
+            Setting::Shmall => "kernel.shmall",
+            Setting::ShmRmidForced => "kernel.shm_rmid_forced",
+            Setting::MaxMapCount => "vm.max_map_count",
+            Setting::FileMax => "fs.file-max",
+        }
+    }
+
+    /// The file under /proc/sys.
+    pub fn path(self) -> String {
+        format!("/proc/sys/{}", self.name().replace('.', "/"))
+    }
+}
+
+/// A limit of one process (getrlimit(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// `RLIMIT_NOFILE`: one more than the highest descriptor.
+    OpenFiles,
+    /// `RLIMIT_AS`: bytes of all mappings.
+    AddressSpace,
+    /// `RLIMIT_FSIZE`: bytes of a file.
+    FileSize,
+    /// `RLIMIT_MEMLOCK`: bytes locked in memory.
+    LockedMemory,
+}
+
+impl Resource {
+    /// Its name in C.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Resource::OpenFiles => "RLIMIT_NOFILE",
+            Resource::AddressSpace => "RLIMIT_AS",
+            Resource::FileSize => "RLIMIT_FSIZE",
+            Resource::LockedMemory => "RLIMIT_MEMLOCK",
+        }
+    }
+
+    /// What stands before it in /proc/PID/limits.
+    pub const fn line(self) -> &'static str {
+        match self {
+            Resource::OpenFiles => "Max open files",
+            Resource::AddressSpace => "Max address space",
+            Resource::FileSize => "Max file size",
+            Resource::LockedMemory => "Max locked memory",
+        }
+    }
+}
+
+/// What a file system has room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Its device.
+    pub dev: u64,
+    /// Bytes in all; 0 where it has no limit.
+    pub bytes: u64,
+    /// Bytes that are free.
+    pub free: u64,
+    /// Files in all; 0 where it has no limit.
+    pub files: u64,
+    /// Files that may still be made.
+    pub free_files: u64,
+}
+
 /// The world, asked.
 pub trait Kernel {
     /// The segments of this IPC namespace (/proc/sysvipc/shm); `None`: not readable.
@@ -66,6 +154,26 @@ pub trait Kernel {
     /// Whether that very process runs: not a zombie, of this start time (in clock ticks since boot; 0: not known), and not
     /// a younger one of the same pid: it was seen running at `seen` (nanoseconds since 1970; 0: not known).
     fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool;
+    /// A number under /proc/sys.
+    fn setting(&mut self, _: Setting) -> Option<u64> {
+        None
+    }
+    /// What there is room for under [`SHM_MOUNT`].
+    fn space(&mut self) -> Option<Space> {
+        None
+    }
+    /// The soft limit of a process that still runs, `u64::MAX` for none (/proc/PID/limits).
+    fn limit(&mut self, _pid: u32, _: Resource) -> Option<u64> {
+        None
+    }
+    /// The name of a process that still runs (/proc/PID/comm).
+    fn program(&mut self, _pid: u32) -> Option<Vec<u8>> {
+        None
+    }
+    /// Whether a process has waited for children of its own (their faults in /proc/PID/stat).
+    fn had_children(&mut self, _pid: u32) -> Option<bool> {
+        None
+    }
 }
 
 /// A world that answers nothing: what the records alone say.

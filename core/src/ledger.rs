@@ -18,13 +18,14 @@ use alloc::vec::Vec;
 use crate::calls::Call;
 use crate::layout::bare_name;
 use crate::reader::{ProcessRecord, Words};
-use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Slot};
+use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Opening, Slot};
 use crate::sources::{Sources, is_later};
 
 pub use live::{Holding, Live, Open, Past};
 pub use making::{Makes, Making};
 pub use object::{Object, ObjectIndex};
 pub use ranges::{PAGE, Piece, Ranges, end_of};
+pub(crate) use stacks::mix;
 pub use stacks::{Moment, StackId, Stacks};
 
 /// Everything that the records tell.
@@ -33,6 +34,7 @@ pub struct Ledger {
     objects: Vec<Object>,
     by_id: BTreeMap<ObjectId, ObjectIndex>,
     by_name: BTreeMap<Rc<[u8]>, ObjectIndex>,
+    by_key: BTreeMap<i32, ObjectIndex>,
     processes: Vec<ProcessRecord>,
     /// By the parent's slot and pid, and the child's pid.
     children: BTreeMap<(Slot, u32, u32), Slot>,
@@ -65,12 +67,17 @@ impl Ledger {
         Ledger { processes, children, ..Ledger::default() }
     }
 
-    /// Replays everything that the recorders have. `before` sees each record and the ledger as it was before it.
-    pub fn replay<W: Words + ?Sized>(sources: &Sources<W>, mut before: impl FnMut(&mut Ledger, &Event)) -> Ledger {
+    /// Replays everything that the recorders have. `before` sees each record, the object that it is about as far as that
+    /// has been met, and the ledger as it was before it.
+    pub fn replay<W: Words + ?Sized>(
+        sources: &Sources<W>,
+        mut before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>),
+    ) -> Ledger {
         let mut ledger = Ledger::new(sources.processes());
         let losses = sources.events(|event| {
-            before(&mut ledger, event);
-            ledger.apply(event);
+            let known = ledger.known(event);
+            before(&mut ledger, event, known);
+            ledger.apply(event, known);
         });
         ledger.lost = losses.torn;
         ledger.overwritten = losses.overwritten;
@@ -93,6 +100,16 @@ impl Ledger {
         self.by_id.get(&id).copied()
     }
 
+    /// The object that `name`, without leading slashes, leads to now.
+    pub fn object_named(&self, name: &[u8]) -> Option<ObjectIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The segment that `key` leads to now.
+    pub fn object_keyed(&self, key: i32) -> Option<ObjectIndex> {
+        self.by_key.get(&key).copied()
+    }
+
     /// The processes that have a record, by slot.
     pub fn processes(&self) -> &[ProcessRecord] {
         &self.processes
@@ -108,6 +125,14 @@ impl Ledger {
     pub fn live(&self, slot: Slot, pid: u32) -> Option<&Live> {
         let tenant = self.tenants.get(&slot)?;
         if tenant.pid == pid { Some(&tenant.live) } else { None }
+    }
+
+    /// What each process holds that has not told of its end before `ticks`.
+    pub fn running(&self, ticks: u64) -> impl Iterator<Item = (Slot, u32, &Live)> {
+        self.tenants.iter().filter_map(move |(&slot, tenant)| {
+            let ended = self.process(slot, tenant.pid).map_or(0, |process| process.ended);
+            if ended == 0 || ended >= ticks { Some((slot, tenant.pid, &*tenant.live)) } else { None }
+        })
     }
 
     /// Call stacks.
@@ -215,6 +240,10 @@ impl Ledger {
         if let (Some(name), Family::Posix) = (&name, event.object.family) {
             self.by_name.insert(Rc::clone(name), index);
         }
+        if event.call == Call::Shmget && event.arg(0) != 0 {
+            self.by_key.insert(event.arg(0) as u32 as i32, index);
+        }
+        let opening = Opening::of(event);
         self.with(index, |object| {
             if let Some(name) = name {
                 object.name = Some(name);
@@ -230,6 +259,11 @@ impl Ledger {
                 if event.object.family != Family::Sysv {
                     object.size = object.size.or(Some(0));
                 }
+            }
+            if let Some(opening) = opening {
+                object.mode = Some(opening.mode);
+                object.owner = Some(opening.owner);
+                object.size = Some(opening.size);
             }
         });
     }

@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod baseline;
 pub mod calls;
 pub mod findings;
 pub mod json;

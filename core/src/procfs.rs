@@ -15,7 +15,7 @@ pub use escaped::{Escaped, Unescaped};
 pub use fd::{FdTarget, fd_link};
 pub use maps::{Mapping, Mappings, mappings};
 pub use mounts::{Mount, Mounts, mount_of, mounts, shm_mount};
-pub use process::{ProcStat, ProcStatus, cmdline, environ, proc_stat, proc_status};
+pub use process::{ProcStat, ProcStatus, cmdline, environ, proc_stat, proc_status, soft_limit};
 pub use sysvipc::{SHM_DEST, SHM_LOCKED, Segment, Segments, segments};
 
 /// A number as a one-line file of /proc/sys holds it, such as `kernel/shmmax`; surrounding blanks are left out.

@@ -20,9 +20,14 @@
 //! with the object made. Of the latter, ticks, order, identity and what they made come with the end and are in its sum.
 //!
 //! The body follows in the continuation units, seven words each after the tag: args, then two words of identity where the
-//! family is not `None`, then the data padded to words, then the frames.
+//! family is not `None`, then the data padded to words, then the frames. A call that opened an object has an [`Opening`]
+//! after its args.
+
+mod opening;
 
 use crate::calls::Call;
+
+pub use opening::{Opening, size_when_mapped};
 
 /// Words in a unit, the tag among them.
 pub const UNIT_WORDS: usize = 8;
@@ -245,6 +250,13 @@ pub struct LateEnd {
     pub object: ObjectId,
     /// [`FLAG_CREATED`] or [`FLAG_MAYBE_CREATED`] where it made the object.
     pub made: u16,
+    /// The last arguments of a call that opens ([`late_args`]): what it found.
+    pub opening: [u64; 2],
+}
+
+/// How many of a late record's arguments come with its end: an [`Opening`] of what was opened.
+pub const fn late_args(call: Call) -> usize {
+    if matches!(call, Call::ShmOpen) { 2 } else { 0 }
 }
 
 /// Bits of the state byte that only the end of a late record sets.
@@ -253,7 +265,7 @@ const LATE_MAYBE: u64 = 8;
 const LATE_NO_OBJECT: u64 = 16;
 
 /// The sum over what the end of a late record adds.
-fn late_sum(words: [u64; 7]) -> u64 {
+fn late_sum(words: [u64; 9]) -> u64 {
     let mut sum = Sum::new();
     for word in words {
         sum.add(word);
@@ -263,7 +275,13 @@ fn late_sum(words: [u64; 7]) -> u64 {
 
 /// The words that the end of a late record of `args` arguments writes: (word of the record without tags, value), the sum
 /// last.
-pub fn late_words(fixed_sum: u32, process: Slot, args: usize, end: &LateEnd) -> [(usize, u64); 7] {
+pub fn late_words(
+    fixed_sum: u32,
+    process: Slot,
+    call: Call,
+    args: usize,
+    end: &LateEnd,
+) -> impl Iterator<Item = (usize, u64)> {
     let took = word_took(end.took, end.errno, process);
     let ret = end.ret as u64;
     let mut state = State::Done as u64;
@@ -272,10 +290,15 @@ pub fn late_words(fixed_sum: u32, process: Slot, args: usize, end: &LateEnd) -> 
     }
     state |= if end.object.family == Family::None { LATE_NO_OBJECT } else { 0 };
     let (dev, ino) = (end.object.dev, end.object.ino);
-    let sum = late_sum([end.ticks, took, ret, end.order, dev, ino, state]);
+    let opens = late_args(call) > 0;
+    let [found, size] = if opens { end.opening } else { [0; 2] };
+    let sum = late_sum([end.ticks, took, ret, end.order, found, size, dev, ino, state]);
     let check = u64::from(fixed_sum) | (state << 32) | (sum << 40);
     let identity = UNIT_PAYLOAD + args;
-    [(1, end.ticks), (2, took), (4, ret), (5, end.order), (identity, dev), (identity + 1, ino), (6, check)]
+    let opening = [(identity.wrapping_sub(2), found), (identity.wrapping_sub(1), size)];
+    let head = [(1, end.ticks), (2, took), (4, ret), (5, end.order)];
+    let opening = opening.into_iter().filter(move |_| opens);
+    head.into_iter().chain(opening).chain([(identity, dev), (identity + 1, ino), (6, check)])
 }
 
 /// Writes `event` as words: `put(word of the record without tags, value)`, the head's seven first. Returns the sum of the
@@ -305,8 +328,9 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
         put(at, word);
         at += 1;
     };
-    for &arg in event.args.iter().take(MAX_ARGS) {
-        body(arg);
+    let first_late = if late { args - late_args(event.call).min(args) } else { args };
+    for (index, &arg) in event.args.iter().take(MAX_ARGS).enumerate() {
+        body(if index < first_late { arg } else { 0 });
     }
     if event.object.family != Family::None {
         body(if late { 0 } else { event.object.dev });
@@ -383,7 +407,8 @@ impl Decoded {
         if late && identity == 0 {
             return None;
         }
-        let ends = |at: usize| late && (args..args + 2).contains(&(at - UNIT_PAYLOAD));
+        let first_late = args - late_args(call).min(args);
+        let ends = |at: usize| late && (first_late..args + 2).contains(&(at - UNIT_PAYLOAD));
         let mut sum = Sum::new();
         sum.add(meta);
         sum.add(if late { 0 } else { ticks });
@@ -399,10 +424,17 @@ impl Decoded {
         }
         let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
         let (dev, ino) = (word(UNIT_PAYLOAD + args), word(UNIT_PAYLOAD + args + 1));
+        let late_arg = |back: usize| match late_args(call) {
+            2 if args >= 2 => word(UNIT_PAYLOAD + args - back),
+            _ => 0,
+        };
+        let (found, size) = (late_arg(2), late_arg(1));
         let ended = check >> 32 & 0xFF;
         let state = match ended {
             1 => State::Begun,
-            _ if late && late_sum([ticks, took, ret, order, dev, ino, ended]) == check >> 40 => State::Done,
+            _ if late && late_sum([ticks, took, ret, order, found, size, dev, ino, ended]) == check >> 40 => {
+                State::Done
+            }
             2 if !late && end_sum(took, ret) == check >> 40 => State::Done,
             // The result was being written when the writer was killed: the call itself is certain, its end is not.
             2 => State::Begun,

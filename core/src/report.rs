@@ -3,6 +3,8 @@
 //! Stacks and names are shared, so that a hundred thousand leaks from one place cost one stack.
 
 mod conclude;
+mod fingerprint;
+mod growth;
 mod stack;
 mod value;
 
@@ -12,10 +14,12 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::findings::{Concluding, Hint, Severity};
+use crate::findings::{Concluding, Hint, Kind, Severity};
 use crate::suppress::Suppressions;
 
 pub use conclude::conclude;
+pub use fingerprint::{Place, fingerprint, fingerprint_of};
+pub use growth::{GROWTH_SCHEMA, Growth, MOST_MOMENTS, Site, growth};
 pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded};
 pub use value::{Text, Time};
 
@@ -31,13 +35,21 @@ pub struct Settings {
     pub command: Vec<Vec<u8>>,
     /// Findings that nobody wants.
     pub suppressions: Suppressions,
+    /// Whether the kernel is asked long after the records' end, so that what is gone may have gone since.
+    pub later: bool,
     /// Most objects that are listed; those that still exist come first. Text lists none.
     pub objects: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { concluding: None, command: Vec::new(), suppressions: Suppressions::default(), objects: 4096 }
+        Settings {
+            concluding: None,
+            command: Vec::new(),
+            suppressions: Suppressions::default(),
+            later: false,
+            objects: 4096,
+        }
     }
 }
 
@@ -166,6 +178,19 @@ pub struct Finding {
     pub related: Vec<Related>,
 }
 
+impl Finding {
+    /// What suppressions are matched with: name and key of the object, function, file and module of each frame of the call;
+    /// an empty text where there is nothing, so that `KIND:*` takes every finding.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let object = self.object.as_ref();
+        let name = object.and_then(|object| object.name.as_ref()).map(Text::bytes);
+        let key = object.and_then(|object| object.key.as_deref()).map(str::as_bytes);
+        let frames = self.event.iter().flat_map(|event| event.stack.frames());
+        let of_frames = frames.flat_map(|frame| [&frame.function, &frame.file, &frame.module]).flatten();
+        name.into_iter().chain(key).chain(of_frames.map(String::as_bytes)).chain(core::iter::once(&[][..]))
+    }
+}
+
 /// A suppression that was used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Suppressed {
@@ -173,6 +198,15 @@ pub struct Suppressed {
     pub rule: String,
     /// How many findings it took away.
     pub count: u64,
+}
+
+/// What an earlier report had told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Known {
+    /// Findings that are no news, and are left out here.
+    pub known: u64,
+    /// Findings of the earlier report that there are no more.
+    pub gone: u64,
 }
 
 /// The numbers.
@@ -198,6 +232,21 @@ pub struct Summary {
     pub events_lost: u64,
     /// Processes that could not be audited.
     pub unaudited_processes: u64,
+}
+
+impl Summary {
+    /// Applies `change` to the numbers that a finding is in.
+    pub(crate) fn count(&mut self, finding: &Finding, change: impl Fn(&mut u64, u64)) {
+        match finding.severity {
+            Severity::Error => change(&mut self.errors, 1),
+            Severity::Warning => change(&mut self.warnings, 1),
+            Severity::Note => change(&mut self.notes, 1),
+        }
+        if Kind::from_name(finding.kind.as_bytes()).is_some_and(Kind::is_leak) {
+            change(&mut self.leaked_objects, 1);
+            change(&mut self.leaked_bytes, finding.bytes);
+        }
+    }
 }
 
 /// The report.
@@ -229,6 +278,8 @@ pub struct Report {
     pub suppressed: Vec<Suppressed>,
     /// The user's suppressions that were not.
     pub unused_suppressions: Vec<String>,
+    /// What an earlier report had already told, where one was given.
+    pub baseline: Option<Known>,
     /// What is wrong with the report itself.
     pub warnings: Vec<String>,
     /// The numbers.
@@ -242,9 +293,21 @@ impl Report {
         all.filter_map(|call| self.summary.calls.get(call.name())).fold(0, |sum, &count| sum.saturating_add(count))
     }
 
+    /// Leaves out the findings of which `drop` says so, from the numbers too.
+    pub fn leave_out(&mut self, mut drop: impl FnMut(&Finding) -> bool) {
+        let summary = &mut self.summary;
+        self.findings.retain(|finding| {
+            let dropped = drop(finding);
+            if dropped {
+                summary.count(finding, |sum, number| *sum = sum.saturating_sub(number));
+            }
+            !dropped
+        });
+    }
+
     /// Whether there is nothing to tell anybody: no audited call, or a verdict that is others' to speak.
     pub fn is_silent(&self) -> bool {
-        let nothing = self.findings.is_empty() && self.pending.is_empty();
+        let nothing = self.findings.is_empty() && self.pending.is_empty() && self.baseline.is_none();
         nothing && (!self.settled || self.audited_calls() == 0 && self.suppressed.is_empty())
     }
 }

@@ -195,7 +195,6 @@ impl<'a, W: Words + ?Sized> From<Reader<'a, W>> for Sources<'a, W> {
 
 #[cfg(test)]
 mod tests {
-    use std::string::ToString;
     use std::vec;
 
     use super::*;
@@ -229,7 +228,7 @@ mod tests {
         let object = &report.objects[0];
         let (created, removed) = (object.created.as_ref().unwrap(), object.removed.as_ref().unwrap());
         assert_eq!((created.pid, removed.pid, report.summary.events), (100, 200, 4));
-        assert!(report.findings.iter().all(|finding| finding.kind.to_string() == "fd-at-exit"), "{report:?}");
+        assert!(report.findings.iter().all(|finding| finding.kind == "fd-at-exit"), "{report:?}");
     }
 
     #[test]

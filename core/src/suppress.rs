@@ -4,21 +4,43 @@
 //! `*` stands for anything, `^` and `$` tie it to the text's beginning and end. It is matched with the object's name
 //! and key, and with function, file and module of each frame of the call that the finding is about.
 
+mod write;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::findings::Kind;
 
-/// Objects that stay by design, and why.
+pub use write::written;
+
+/// Objects that stay by design, or are open to everybody by design, and why.
 pub const BUILT_IN: &[(&str, &str)] = &[
     (
         "leak:^/jack-shm-registry$",
-        "JACK servers and clients find each other by it; the first makes it for all later ones.",
+        "JACK's servers and clients find each other by it: the first makes it for all later ones.",
     ),
+    ("world-accessible:^/jack-shm-registry$", "JACK's servers and clients may be different users'."),
     (
         "leak:^/lttng-ust-wait-",
-        "LTTng-UST programs wait on it for a session daemon; the first makes it for all later ones.",
+        "Programs traced by LTTng-UST wait on it for a session daemon: the first makes it for all later ones.",
+    ),
+    ("world-accessible:^/lttng-ust-wait-", "Programs of every user wait on root's session daemon."),
+    ("leak:^/libpod_lock$", "Podman's locks: the first command makes them for all later ones."),
+    ("leak:^/libpod_rootless_lock_", "The same of a user's own Podman."),
+    ("leak:ValveIPCSharedObj", "Steam and its games find each other by it: whoever comes first makes it."),
+    ("no-exclusive-create:ValveIPCSharedObj", "The same: whoever comes later takes it."),
+    (
+        "leak:^/PostgreSQL.",
+        "PostgreSQL leaves them only when its server is killed, and removes them at its next start.",
+    ),
+    (
+        "leak:^InternalIpcMemoryCreate$",
+        "PostgreSQL's segment: left only when its server is killed, and the next start looks for it.",
+    ),
+    (
+        "unattributed-leak:^/sem.",
+        "Named semaphores are files beside the objects, made inside the C library, and stay until sem_unlink by their nature.",
     ),
 ];
 
@@ -61,6 +83,11 @@ impl Default for Suppressions {
 }
 
 impl Suppressions {
+    /// Without the built-in ones.
+    pub fn none() -> Suppressions {
+        Suppressions { rules: Vec::new() }
+    }
+
     /// Adds the rules of a file. Lines that are none are left out and returned.
     pub fn add(&mut self, text: &[u8]) -> Vec<Mistake> {
         let mut mistakes = Vec::new();

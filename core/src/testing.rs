@@ -9,7 +9,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use crate::calls::{CALLS, Call};
-use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup};
+use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, Setting, Space};
 use crate::layout::{self, Region, Sizes, header};
 use crate::procfs::Segment;
 use crate::reader::Reader;
@@ -137,7 +137,7 @@ impl Image {
     }
 
     /// Ends the late record that was added last, in place.
-    pub fn end_late(&mut self, order: u64, args: usize, end: &LateEnd) {
+    pub fn end_late(&mut self, order: u64, call: Call, args: usize, end: &LateEnd) {
         let position = order / 2;
         let (ring, units) = (self.at(Region::Ring), self.sizes.units as u64);
         let place = |word: usize| {
@@ -145,7 +145,7 @@ impl Image {
             ring + unit as usize * UNIT_WORDS + 1 + word % UNIT_PAYLOAD
         };
         let (sum, process) = (self.words[place(6)] as u32, self.words[place(2)] >> 48);
-        for (word, value) in late_words(sum, process as Slot, args, end) {
+        for (word, value) in late_words(sum, process as Slot, call, args, end) {
             self.words[place(word)] = value;
         }
     }
@@ -190,6 +190,11 @@ pub(crate) struct Tables {
     pub maps: BTreeMap<u32, String>,
     pub fds: BTreeMap<u32, Vec<FdFacts>>,
     pub alive: BTreeSet<u32>,
+    pub settings: BTreeMap<Setting, u64>,
+    pub space: Option<Space>,
+    pub limits: BTreeMap<(u32, Resource), u64>,
+    pub programs: BTreeMap<u32, Vec<u8>>,
+    pub had_children: bool,
 }
 
 impl Tables {
@@ -231,6 +236,21 @@ impl Kernel for Tables {
     }
     fn alive(&mut self, pid: u32, _: u64, _: u64) -> bool {
         self.alive.contains(&pid)
+    }
+    fn setting(&mut self, setting: Setting) -> Option<u64> {
+        self.settings.get(&setting).copied()
+    }
+    fn space(&mut self) -> Option<Space> {
+        self.space
+    }
+    fn limit(&mut self, pid: u32, resource: Resource) -> Option<u64> {
+        self.limits.get(&(pid, resource)).copied()
+    }
+    fn program(&mut self, pid: u32) -> Option<Vec<u8>> {
+        self.programs.get(&pid).cloned()
+    }
+    fn had_children(&mut self, _: u32) -> Option<bool> {
+        Some(self.had_children)
     }
 }
 

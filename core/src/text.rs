@@ -1,16 +1,22 @@
-//! The report for people: what leaked first, each finding with who did it and where, the numbers in the last line.
+//! The report for people: the most severe and largest first, what one place did again folded, each finding with who did it
+//! and where, the numbers in the last line.
 //!
 //! Everything from outside is escaped: no byte of a name reaches a terminal as it is. Lines end in `\n`, no other control
 //! byte is written. Colour is others' work.
 
-use alloc::collections::BTreeMap;
+mod growth;
+
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::findings::{Severity, say};
-use crate::report::{Event, Finding, Frame, Object, Report, Stack};
+use crate::report::{Event, Finding, Frame, Known, Object, Report, Stack};
+
+pub use growth::growth;
 
 /// Findings from one place that get a line each; more are counted.
 const MOST_ALIKE: usize = 20;
@@ -23,19 +29,18 @@ pub fn text(report: &Report) -> String {
     if report.is_silent() {
         return out;
     }
+    let mut hints = BTreeSet::new();
     for group in groups(&report.findings) {
         match group.first() {
-            Some(first) if first.severity == Severity::Note => notes(&mut out, &group),
-            _ => full(&mut out, &group),
+            Some(first) if first.severity == Severity::Note => notes(&mut out, &group, &mut hints),
+            _ => full(&mut out, &group, &mut hints),
         }
     }
     pending(&mut out, report);
     for warning in &report.warnings {
         line(&mut out, &format!("shmaudit: warning: {}", say::escaped(warning.as_bytes())));
     }
-    for rule in &report.unused_suppressions {
-        line(&mut out, &format!("shmaudit: warning: nothing was suppressed by \"{}\".", say::escaped(rule.as_bytes())));
-    }
+    suppressions(&mut out, report);
     line(&mut out, &format!("SUMMARY: shmaudit: {}", summary(report)));
     out
 }
@@ -45,23 +50,36 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// Findings of one kind from one place, which share one stack. One that other calls explain stands alone.
+/// Findings of one kind from one place, explained by calls of the same places: they share their stacks. The worst first,
+/// then those of the most bytes.
 fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut places: BTreeMap<usize, Rc<str>> = BTreeMap::new();
     let mut known: BTreeMap<(Severity, &str, Rc<str>), usize> = BTreeMap::new();
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings {
-        let event = finding.event.as_ref().filter(|_| finding.related.is_empty());
-        let group = event.map(|event| {
+        let group = finding.event.as_ref().map(|event| {
             let place = places.entry(event.stack.identity()).or_insert_with(|| Rc::from(stack(&event.stack)));
-            *known.entry((finding.severity, finding.kind, Rc::clone(place))).or_insert(groups.len())
+            let place = match finding.related.as_slice() {
+                [] => Rc::clone(place),
+                related => {
+                    let whats =
+                        related.iter().map(|related| format!("{}\n{}", related.what, stack(&related.event.stack)));
+                    Rc::from([String::from(&**place)].into_iter().chain(whats).collect::<String>())
+                }
+            };
+            *known.entry((finding.severity, finding.kind, place)).or_insert(groups.len())
         });
         match group.and_then(|group| groups.get_mut(group)) {
             Some(group) => group.push(finding),
             None => groups.push(alloc::vec![finding]),
         }
     }
+    groups.sort_by_key(|group| (group.first().map(|first| first.severity), Reverse(bytes(group))));
     groups
+}
+
+fn bytes(group: &[&Finding]) -> u64 {
+    group.iter().fold(0, |sum, finding| sum.saturating_add(finding.bytes))
 }
 
 fn heading(finding: &Finding) -> String {
@@ -73,15 +91,25 @@ fn heading(finding: &Finding) -> String {
     format!("shmaudit: {severity}: {}: {}", finding.kind, finding.message)
 }
 
-fn full(out: &mut String, group: &[&Finding]) {
+/// What to do about findings of a kind, told once.
+fn hint(out: &mut String, finding: &Finding, told: &mut BTreeSet<&'static str>) {
+    if told.insert(finding.hint.advice) {
+        line(out, &format!("  hint: {}", finding.hint.advice));
+    }
+}
+
+fn full(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str>) {
     let Some(first) = group.first() else { return };
     let (shown, rest) = group.split_at(group.len().min(MOST_ALIKE));
     for finding in shown {
         line(out, &heading(finding));
     }
     if !rest.is_empty() {
-        let bytes = rest.iter().fold(0u64, |sum, finding| sum.saturating_add(finding.bytes));
-        line(out, &format!("    and {} more of the same from there, of {}.", rest.len(), say::size(bytes)));
+        let of = match bytes(rest) {
+            0 => String::new(),
+            bytes => format!(", of {}", say::size(bytes)),
+        };
+        line(out, &format!("    and {} more of the same from there{of}.", rest.len()));
     }
     if let Some(event) = &first.event {
         out.push_str(&stack(&event.stack));
@@ -90,6 +118,7 @@ fn full(out: &mut String, group: &[&Finding]) {
         line(out, &format!("  {} by {}:", related.what, call(&related.event)));
         out.push_str(&stack(&related.event.stack));
     }
+    hint(out, first, hints);
     remedy(out, shown, rest.len());
     line(out, "");
 }
@@ -116,7 +145,7 @@ fn call(event: &Event) -> String {
     format!("{} in process {}", event.call, event.pid)
 }
 
-fn notes(out: &mut String, group: &[&Finding]) {
+fn notes(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str>) {
     for finding in group.iter().take(MOST_ALIKE) {
         let place = finding.event.as_ref().and_then(|event| place(&event.stack));
         let message = heading(finding);
@@ -125,6 +154,9 @@ fn notes(out: &mut String, group: &[&Finding]) {
     }
     if group.len() > MOST_ALIKE {
         line(out, &format!("shmaudit: note: and {} more of the same.", group.len() - MOST_ALIKE));
+    }
+    if let Some(first) = group.first() {
+        hint(out, first, hints);
     }
 }
 
@@ -151,7 +183,7 @@ fn frame(frame: &Frame) -> String {
     format!("{function}{source} ({module})")
 }
 
-fn stack(stack: &Stack) -> String {
+pub(crate) fn stack(stack: &Stack) -> String {
     let mut out = String::new();
     for (number, level) in shown(stack.frames()).iter().enumerate() {
         line(&mut out, &format!("    #{number} {}", frame(level)));
@@ -199,6 +231,26 @@ fn waits(object: &Object) -> String {
     format!("{name}, {}{by}{place}", say::size(what.size))
 }
 
+/// Which suppressions took away how much, and which of the user's nothing.
+fn suppressions(out: &mut String, report: &Report) {
+    let used: Vec<String> = report
+        .suppressed
+        .iter()
+        .map(|rule| format!("{} by {}", say::number(rule.count, "finding"), say::escaped(rule.rule.as_bytes())))
+        .collect();
+    if !used.is_empty() {
+        line(out, &format!("shmaudit: suppressed: {}.", used.join(", ")));
+    }
+    let unused: Vec<String> = report.unused_suppressions.iter().map(|rule| say::quoted(rule.as_bytes())).collect();
+    match unused.as_slice() {
+        [] => {}
+        [rule] => line(out, &format!("shmaudit: warning: nothing was suppressed by {rule}.")),
+        rules => {
+            line(out, &format!("shmaudit: warning: {} suppressions were not used: {}.", rules.len(), rules.join(", ")));
+        }
+    }
+}
+
 fn summary(report: &Report) -> String {
     let summary = &report.summary;
     let mut parts = Vec::new();
@@ -216,6 +268,12 @@ fn summary(report: &Report) -> String {
     }
     if suppressed > 0 {
         parts.push(format!("{suppressed} suppressed"));
+    }
+    if let Some(baseline) = report.baseline {
+        parts.push(match baseline {
+            Known { known, gone: 0 } => format!("{known} known"),
+            Known { known, gone } => format!("{known} known, {gone} gone"),
+        });
     }
     let calls = say::number(report.audited_calls(), "call");
     let lost = match summary.events_lost {

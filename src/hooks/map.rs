@@ -74,8 +74,11 @@ unsafe fn map_object(
     offset: i64,
     over_ours: bool,
 ) -> *mut c_void {
-    let object =
-        if flags & libc::MAP_ANONYMOUS != 0 { None } else { fds::object(fd).or_else(|| objects::identify(fd)) };
+    let known = if flags & libc::MAP_ANONYMOUS != 0 { Some(None) } else { fds::object(fd).map(Some) };
+    let (object, mut size) = match known {
+        Some(object) => (object, None),
+        None => objects::identify(fd).map_or((None, None), |(object, size)| (Some(object), Some(size))),
+    };
     if object.is_none() && !over_ours {
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
@@ -84,6 +87,9 @@ unsafe fn map_object(
     // SAFETY: the caller's arguments, passed on.
     let at = unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
     let failed = at as isize == -1;
+    if size.is_none() && !fds::is_sized(fd) {
+        size = object.and_then(|object| objects::unknown_size(fd, object));
+    }
     if !failed {
         if over_ours {
             pages::remove(at as usize, length);
@@ -93,7 +99,9 @@ unsafe fn map_object(
         }
     }
     let args = [addr as u64, length as u64, prot as u32 as u64, flags as u32 as u64, fd as u32 as u64, offset as u64];
-    seen.end(at as i64, failed, About::args(&args).object(object.unwrap_or(ObjectId::NONE)));
+    let size = size.map(u64::to_le_bytes);
+    let about = About::args(&args).object(object.unwrap_or(ObjectId::NONE));
+    seen.end(at as i64, failed, about.data(size.as_ref().map_or(&[], |size| size)));
     at
 }
 
@@ -208,6 +216,9 @@ unsafe fn truncate(next: Option<Truncate>, fd: c_int, length: i64) -> c_int {
     let Some(object) = fds::object(fd) else { return real() };
     let seen = Seen::start(Call::Ftruncate);
     let result = real();
+    if result == 0 {
+        objects::note_size(fd, length as u64);
+    }
     seen.end(i64::from(result), result == -1, About::args(&[fd as u32 as u64, length as u64]).object(object));
     result
 }
@@ -236,6 +247,9 @@ unsafe fn allocate(next: Option<Allocate>, fd: c_int, mode: c_int, offset: i64, 
     let Some(object) = fds::object(fd) else { return real() };
     let seen = Seen::start(Call::Fallocate);
     let result = real();
+    if result == 0 && mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
+        objects::note_size(fd, len as u64);
+    }
     let args = [fd as u32 as u64, mode as u32 as u64, offset as u64, len as u64];
     seen.end(i64::from(result), result == -1, About::args(&args).object(object));
     result
@@ -265,6 +279,9 @@ unsafe fn posix_allocate(next: Option<PosixAllocate>, fd: c_int, offset: i64, le
     let Some(object) = fds::object(fd) else { return real() };
     let seen = Seen::start(Call::PosixFallocate);
     let result = real();
+    if result == 0 {
+        objects::note_size(fd, len as u64);
+    }
     seen.end_with_errno(result, About::args(&[fd as u32 as u64, offset as u64, len as u64]).object(object));
     result
 }
@@ -291,6 +308,7 @@ unsafe fn stated(fd: c_int, statbuf: *mut stat, real: impl FnOnce() -> c_int) ->
         for (place, byte) in data.iter_mut().zip(u64::from(mode).to_le_bytes().into_iter().chain(size.to_le_bytes())) {
             *place = byte;
         }
+        objects::note_size(fd, size as u64);
     }
     let args = [fd as u32 as u64];
     let about = About::args(&args).object(object);

@@ -4,7 +4,7 @@ use core::ffi::c_int;
 
 use libc::shmid_ds;
 use shmaudit_core::layout::{hash_name, hash_shmid};
-use shmaudit_core::record::{Family, ObjectId};
+use shmaudit_core::record::{Family, MAX_ARGS, ObjectId, Opening};
 
 use crate::audit::Seen;
 use crate::fds;
@@ -15,23 +15,54 @@ use crate::{clock, real, sys};
 const TICK_NS: u64 = 10_000_000;
 
 /// Identifies what `fd` is after a path under the shm mount was opened: the one system call that a successful open adds.
-/// Returns the identity, none where the path led out of the mount, and then nothing was made there.
-pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
+pub fn opened(fd: c_int, made: u16, seen: &Seen) -> Opened {
     if fd == -1 || seen.audit().is_none() {
-        return (ObjectId::NONE, made);
+        return Opened { object: ObjectId::NONE, made, facts: None };
     }
     let unknown = ObjectId { family: Family::Posix, dev: fds::shm_dev(), ino: 0 };
-    let Some(stat) = real::fstat(fd) else { return (unknown, made) };
+    let Some(stat) = real::fstat(fd) else { return Opened { object: unknown, made, facts: None } };
     if stat.st_dev != fds::shm_dev() {
         // Another mount than at start (a mount namespace of the program's own), or a link that led elsewhere.
         if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == stat.st_dev) {
-            return (ObjectId::NONE, 0);
+            return Opened { object: ObjectId::NONE, made: 0, facts: None };
         }
         fds::set_shm_dev(stat.st_dev);
     }
     let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
     fds::set(fd, Some(object));
-    (object, made)
+    note_size(fd, stat.st_size as u64);
+    let facts = Opening { mode: stat.st_mode & 0o7777, owner: stat.st_uid, size: stat.st_size as u64 };
+    Opened { object, made, facts: Some(facts) }
+}
+
+/// What is known of an opened object.
+pub struct Opened {
+    /// Its identity; none where the path led out of the mount, and then nothing was made there.
+    pub object: ObjectId,
+    /// `FLAG_…` bits.
+    pub made: u16,
+    /// What was found.
+    pub facts: Option<Opening>,
+}
+
+impl Opened {
+    /// The call's own arguments with what was found after them.
+    pub fn args<'a>(&self, args: &[u64], room: &'a mut [u64; MAX_ARGS]) -> &'a [u64] {
+        let facts = self.facts.map(Opening::words);
+        let mut length = 0;
+        for (place, &arg) in room.iter_mut().zip(args.iter().chain(facts.iter().flatten())) {
+            *place = arg;
+            length += 1;
+        }
+        room.get(..length).unwrap_or(&[])
+    }
+}
+
+/// A record tells this size of what `fd` is. An object without a size is as a rule about to be given one, by anybody.
+pub fn note_size(fd: c_int, size: u64) {
+    if size > 0 {
+        fds::set_sized(fd);
+    }
 }
 
 /// Whether the file behind `fd` came into being in this very call, by its time of birth; no where the kernel does not
@@ -40,9 +71,9 @@ pub fn was_just_born(fd: c_int) -> bool {
     sys::birth(fd).is_some_and(|birth| birth.saturating_add(2 * TICK_NS) > clock::realtime())
 }
 
-/// What `fd` is, asked of the kernel when it is mapped and not in the table: it came from another process, or by a call
-/// that no hook sees.
-pub fn identify(fd: c_int) -> Option<ObjectId> {
+/// What `fd` is and its size, asked of the kernel when it is mapped and not in the table: it came from another process, or
+/// by a call that no hook sees.
+pub fn identify(fd: c_int) -> Option<(ObjectId, u64)> {
     let stat = real::fstat(fd)?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return None;
@@ -55,7 +86,17 @@ pub fn identify(fd: c_int) -> Option<ObjectId> {
     };
     let object = ObjectId { family, dev: stat.st_dev, ino: stat.st_ino };
     fds::set(fd, Some(object));
-    Some(object)
+    note_size(fd, stat.st_size as u64);
+    Some((object, stat.st_size as u64))
+}
+
+/// The size of the object that `fd` is, where no record tells it: asked once, when it is mapped before any call gave it a
+/// size or looked at it, as a mapping of an object without a size faults at the first touch.
+#[cold]
+pub fn unknown_size(fd: c_int, object: ObjectId) -> Option<u64> {
+    let stat = real::fstat(fd).filter(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino))?;
+    note_size(fd, stat.st_size as u64);
+    Some(stat.st_size as u64)
 }
 
 /// The registry's entry for `hash`, looked up before a removal.

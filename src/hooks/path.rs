@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_int, c_uint};
 use libc::mode_t;
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{bare_name, hash_name};
-use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_DATA, ObjectId};
+use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_ARGS, MAX_DATA, ObjectId};
 
 use super::{alias, objects};
 use crate::audit::{self, About, Seen};
@@ -61,18 +61,16 @@ fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, 
         (_, _, 0) => FLAG_MAYBE_CREATED,
         _ => FLAG_CREATED,
     };
-    let (object, mut made) = objects::opened(fd, made, &seen);
+    let mut opened = objects::opened(fd, made, &seen);
     // The flags cannot be changed before the path is known, so the file's birth decides, where nobody of the tree is known
     // to have made it.
-    if made & FLAG_MAYBE_CREATED != 0 {
+    if opened.made & FLAG_MAYBE_CREATED != 0 {
         let ours = objects::was_just_born(fd) && objects::find(&seen, hash_name(name)).is_none();
-        made = if ours { FLAG_CREATED } else { 0 };
+        opened.made = if ours { FLAG_CREATED } else { 0 };
     }
-    seen.end(
-        i64::from(fd),
-        fd == -1,
-        About { flags: made, label: name, ..About::args(args).object(object).data(path) },
-    );
+    let mut room = [0; MAX_ARGS];
+    let about = About { flags: opened.made, label: name, ..About::args(opened.args(args, &mut room)) };
+    seen.end(i64::from(fd), fd == -1, about.object(opened.object).data(path));
 }
 
 type Open = unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int;
@@ -209,6 +207,37 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
             // SAFETY: the caller's argument, passed on.
             libc_result(unsafe { sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, 0, 0, 0, 0) })
                 as c_int
+        }
+    };
+    // SAFETY: what the call was given.
+    unsafe { unlinked(seen, mark, result, path, &[]) };
+    result
+}
+
+/// `remove`: the C library's own way to unlink, of which no other hook sees anything.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
+    let (seen, mark) = (Seen::if_ready(Call::Unlink), mark());
+    let result = match next!(remove) {
+        Some(next) => {
+            let _inside = process::Inside::new();
+            // SAFETY: the caller's argument, passed on.
+            unsafe { next(path) }
+        }
+        None => {
+            let unlink = |flags: c_int| {
+                // SAFETY: the caller's argument, passed on.
+                unsafe {
+                    sys::call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path as usize, flags as usize, 0, 0, 0)
+                }
+            };
+            libc_result(match unlink(0) {
+                result if result == -(libc::EISDIR as isize) => unlink(libc::AT_REMOVEDIR),
+                result => result,
+            }) as c_int
         }
     };
     // SAFETY: what the call was given.

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{key_t, mode_t, shmid_ds, size_t};
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{bare_name, hash_name, hash_shmid};
-use shmaudit_core::record::{FLAG_MAYBE_CREATED, Family, ObjectId};
+use shmaudit_core::record::{FLAG_MAYBE_CREATED, Family, ObjectId, Opening};
 
 use super::objects;
 use crate::audit::{About, Seen};
@@ -22,21 +22,25 @@ pub unsafe extern "C" fn shm_open(name: *const c_char, oflag: c_int, mode: mode_
     let seen = Seen::start(Call::ShmOpen);
     // SAFETY: the real call reads the string without a question, and so faults where this does.
     let text = unsafe { CStr::from_ptr(name) }.to_bytes();
-    let args = [oflag as u32 as u64, u64::from(mode)];
+    // What it finds comes after them.
+    let [mode_and_owner, size] = Opening::words_of(None);
+    let args = [oflag as u32 as u64, u64::from(mode), mode_and_owner, size];
     let about = About { label: bare_name(text), ..About::args(&args) }.data(text);
     // SAFETY: the caller's arguments, passed on.
     let open = |oflag| unsafe { real::shm_open(name, oflag, mode) };
     if oflag & libc::O_CREAT == 0 {
         let fd = open(oflag);
-        let (object, _) = objects::opened(fd, 0, &seen);
-        seen.end(i64::from(fd), fd == -1, about.object(object));
+        let opened = objects::opened(fd, 0, &seen);
+        let [mode_and_owner, size] = Opening::words_of(opened.facts);
+        let args = [oflag as u32 as u64, u64::from(mode), mode_and_owner, size];
+        seen.end(i64::from(fd), fd == -1, About { args: &args, ..about }.object(opened.object));
         return fd;
     }
     let making = seen.begin_making(Family::Posix, about);
     let (fd, made) = real::creating(oflag, libc::O_CREAT, libc::O_EXCL, open);
     // It was there when exclusive creation was asked for: that it went and came again in between is too rare to guess.
-    let (object, made) = objects::opened(fd, made & !FLAG_MAYBE_CREATED, &seen);
-    making.end(i64::from(fd), fd == -1, object, made);
+    let opened = objects::opened(fd, made & !FLAG_MAYBE_CREATED, &seen);
+    making.end(i64::from(fd), fd == -1, opened.object, opened.made, Opening::words_of(opened.facts));
     fd
 }
 
@@ -80,7 +84,7 @@ pub extern "C" fn shmget(key: key_t, size: size_t, shmflg: c_int) -> c_int {
     }
     let making = seen.begin_making(Family::Sysv, About::args(&args));
     let (shmid, made) = real::creating(create, libc::IPC_CREAT, libc::IPC_EXCL, get);
-    making.end(i64::from(shmid), shmid == -1, object(shmid), made);
+    making.end(i64::from(shmid), shmid == -1, object(shmid), made, Opening::words_of(None));
     shmid
 }
 

@@ -11,17 +11,6 @@ use crate::scenario::Scenario;
 use crate::trial::{Shown, Stop, Verdict};
 use crate::{check, fail};
 
-/// Kinds that every scenario is compared in. The others are compared where an expectation names them.
-const KINDS: [&str; 7] = [
-    "posix-leak",
-    "sysv-leak",
-    "sysv-pending-destroy",
-    "fd-at-exit",
-    "mapping-at-exit",
-    "attach-at-exit",
-    "bad-detach",
-];
-
 /// How exactly call sites are compared: not every build of a program can tell them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sites {
@@ -48,8 +37,6 @@ pub fn reports(scenario: &Scenario, directory: &Path, ended: &Ended, sites: Site
             found.extend(report.findings(&source));
         }
     }
-    let kinds = expect.kinds();
-    found.retain(|finding| KINDS.contains(&finding.kind.as_str()) || kinds.contains(finding.kind.as_str()));
     findings(expect, found, sites)
 }
 

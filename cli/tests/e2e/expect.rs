@@ -49,11 +49,6 @@ impl Expect {
         Ok(expect)
     }
 
-    /// The kind of each finding.
-    pub fn kinds(&self) -> BTreeSet<&str> {
-        self.findings.iter().filter_map(|line| line.split(' ').next()).collect()
-    }
-
     /// Label and bytes of each leak.
     pub fn leaks(&self) -> BTreeSet<(String, u64)> {
         let leak = |line: &String| {

@@ -23,7 +23,9 @@ mod family;
 mod hardship;
 mod header;
 mod journal;
+mod known;
 mod libcs;
+mod limits;
 mod options;
 mod readme;
 mod reports;
@@ -39,6 +41,7 @@ use crate::trial::Trials;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
+    sys::usual_umask();
     let temporary = match place::prepare() {
         Ok(temporary) => temporary,
         Err(message) => {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     scenarios::add(&mut trials);
     elf::add(&mut trials);
     libcs::add(&mut trials);
+    limits::add(&mut trials);
     header::add(&mut trials);
     syscalls::add(&mut trials);
     options::add(&mut trials);
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     stacks::add(&mut trials);
     readme::add(&mut trials);
     journal::add(&mut trials);
+    known::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()

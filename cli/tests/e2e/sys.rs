@@ -1,4 +1,4 @@
-//! The three system calls that the standard library does not have.
+//! The few system calls that the standard library does not have.
 #![expect(unsafe_code, reason = "libc's functions are foreign functions")]
 
 use std::fs::File;
@@ -9,6 +9,13 @@ use std::os::fd::AsRawFd;
 pub fn lock(file: &File) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives this run, and so every program that it starts, the usual umask: what permissions are asked for is not what an object
+/// gets.
+pub fn usual_umask() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::umask(0o022) };
 }
 
 /// Kills a process group that this run made.

@@ -1,29 +1,23 @@
 //! `bad-detach`: shmdt of an address at which nothing is attached, with who had attached and detached there.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::sites::{Sites, site};
 use super::{Draft, Kind, Rule, World, say};
 use crate::calls::Call;
-use crate::ledger::{Ledger, Moment, ObjectIndex, StackId};
-use crate::record::{Event, Slot, State};
+use crate::ledger::{Ledger, Moment, ObjectIndex, mix};
+use crate::record::{Event, State};
 
 const EINVAL: i32 = 22;
-/// Different places that are told apart; more are counted with the last.
-const MOST_PLACES: usize = 4096;
 
 #[derive(Default)]
 struct BadDetach {
-    places: BTreeMap<Place, Bad>,
+    places: Sites<Bad>,
 }
 
-/// Stack and process, and without a stack the address.
-type Place = (StackId, Case, Option<ObjectIndex>, Slot, u32, u64);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
     /// Something had been attached there.
     Ended,
@@ -36,6 +30,7 @@ enum Case {
 }
 
 struct Bad {
+    case: Case,
     event: Moment,
     address: u64,
     base: u64,
@@ -50,8 +45,12 @@ pub(super) fn rule() -> Box<dyn Rule> {
 }
 
 impl Rule for BadDetach {
-    fn before(&mut self, ledger: &mut Ledger, event: &Event) {
-        if event.call != Call::Shmdt || event.state != State::Done || event.errno != EINVAL {
+    fn watches(&self) -> &'static [Call] {
+        &[Call::Shmdt]
+    }
+
+    fn before(&mut self, ledger: &mut Ledger, event: &Event, _: Option<ObjectIndex>) {
+        if event.state != State::Done || event.errno != EINVAL {
             return;
         }
         let moment = ledger.moment(event);
@@ -59,8 +58,10 @@ impl Rule for BadDetach {
         let live = ledger.live(event.process, event.pid);
         let inside = live.and_then(|live| live.ranges.at(address));
         let past = live.and_then(|live| live.past.get(&address));
-        let mut bad = Bad { event: moment, address, base: address, object: None, attached: None, gone: None, count: 0 };
-        let case = match (inside, past) {
+        let case = Case::Nothing;
+        let mut bad =
+            Bad { case, event: moment, address, base: address, object: None, attached: None, gone: None, count: 0 };
+        bad.case = match (inside, past) {
             (Some((start, piece)), _) => {
                 bad.object = Some(piece.of.object);
                 bad.attached = Some(piece.of.made);
@@ -78,31 +79,25 @@ impl Rule for BadDetach {
             }
             (None, None) => Case::Nothing,
         };
-        let at = if moment.stack == StackId::EMPTY { address } else { 0 };
-        let place = (moment.stack, case, bad.object, event.process, event.pid, at);
-        if self.places.len() < MOST_PLACES || self.places.contains_key(&place) {
-            self.places.entry(place).or_insert(bad).count += 1;
-        } else if let Some(mut last) = self.places.last_entry() {
-            last.get_mut().count += 1;
+        let object = bad.object.map_or(0, |object| object.get() as u64 + 1);
+        let place = mix(&[site(moment, address), bad.case as u64, object]);
+        if let Some(bad) = self.places.at(place, || bad) {
+            bad.count += 1;
         }
     }
 
     fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
-        for (&(_, case, _, slot, pid, _), bad) in &self.places {
-            if world.speaks_for(slot, pid) {
-                findings.push(say(world, case, bad));
+        for bad in self.places.iter() {
+            if world.speaks_for(bad.event.process, bad.event.pid) {
+                findings.push(say(world, bad));
             }
         }
     }
 }
 
-fn say(world: &World, case: Case, bad: &Bad) -> Draft {
+fn say(world: &World, bad: &Bad) -> Draft {
     let object = bad.object.and_then(|index| world.ledger.object(index)).map(say::label).unwrap_or_default();
-    let times = match bad.count {
-        1 => String::new(),
-        count => format!(" {count} times"),
-    };
-    let why = match (case, bad.gone) {
+    let why = match (bad.case, bad.gone) {
         (Case::Ended, Some(gone)) => {
             format!("{object} had been attached there, and {} had detached it already", gone.call.name())
         }
@@ -114,10 +109,16 @@ fn say(world: &World, case: Case, bad: &Bad) -> Draft {
         (Case::Mapping, _) => format!("what is mapped there is {object}, which munmap undoes"),
         _ => "nothing is known to have been attached there".into(),
     };
-    let message = format!("shmdt({:#x}) failed{times} in {}: {why}.", bad.address, say::who(world.ledger, bad.event));
+    let message = format!(
+        "shmdt({:#x}) failed{} in {}: {why}.",
+        bad.address,
+        say::times(bad.count),
+        say::who(world.ledger, bad.event)
+    );
     let mut related = Vec::new();
     related.extend(bad.gone.map(|gone| ("detached", gone)));
-    related.extend(bad.attached.map(|attached| (if case == Case::Mapping { "mapped" } else { "attached" }, attached)));
+    related
+        .extend(bad.attached.map(|attached| (if bad.case == Case::Mapping { "mapped" } else { "attached" }, attached)));
     Draft {
         object: bad.object,
         count: bad.count,

@@ -5,8 +5,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
-use crate::ledger::{Ledger, Moment, Object};
+use super::World;
+use crate::ledger::{Ledger, Moment, Object, ObjectIndex};
 use crate::line::Line;
+use crate::procfs::Segment;
 use crate::record::{Family, Slot};
 use crate::words;
 
@@ -33,6 +35,40 @@ pub(crate) fn size(bytes: u64) -> String {
 /// `1 attachment`, `2 attachments`
 pub(crate) fn number(count: u64, of: &str) -> String {
     if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
+}
+
+/// ` 3 times`, nothing for once.
+pub(crate) fn times(count: u64) -> String {
+    if count == 1 { String::new() } else { format!(" {count} times") }
+}
+
+/// `ENOENT`
+pub(crate) fn errno(errno: i32) -> String {
+    words::errno_name(errno).map_or_else(|| format!("errno {errno}"), ToOwned::to_owned)
+}
+
+/// A path in quotes, its end left out where it is long.
+pub(crate) fn quoted(path: &[u8]) -> String {
+    const MOST: usize = 80;
+    match path.get(..MOST) {
+        Some(start) if path.len() > MOST => format!("\"{}...\"", escaped(start)),
+        _ => format!("\"{}\"", escaped(path)),
+    }
+}
+
+/// Who made an object: `prog[4]`, `process 77 (postgres)`, `somebody of user 1000`.
+pub(crate) fn maker(world: &mut World, index: ObjectIndex) -> String {
+    let ledger = world.ledger;
+    let Some(object) = ledger.object(index) else { return "somebody".to_owned() };
+    if let Some(created) = object.created.filter(|_| object.certain || world.fate(index).ours) {
+        return who(ledger, created);
+    }
+    let segment = world.segment(object.id).filter(|_| object.id.family == Family::Sysv).copied();
+    match (segment, object.owner) {
+        (Some(segment), _) if segment.cpid != 0 => world.outsider(segment.cpid),
+        (Some(Segment { cuid: user, .. }), _) | (None, Some(user)) => format!("somebody of user {user}, not audited"),
+        (None, None) => "somebody who is not audited".to_owned(),
+    }
 }
 
 /// A segment's key as reports have it.

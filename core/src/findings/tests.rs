@@ -11,6 +11,8 @@ use crate::procfs::SHM_DEST;
 use crate::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
 use crate::testing::{BEGAN, Image, Tables, event};
 
+mod mistakes;
+
 const BEGAN_SECONDS: u64 = BEGAN / 1_000_000_000;
 const LAST: Option<Concluding> = Some(Concluding { slot: 0, pid: 100, exiting: true });
 
@@ -60,12 +62,22 @@ fn doomed(nattch: u64) -> Segment {
 }
 
 fn found_by(image: &Image, kernel: &mut dyn Kernel, me: Option<Concluding>) -> Vec<Draft> {
-    let mut rules = rules();
-    let ledger =
-        Ledger::replay(&image.sources(), |ledger, event| rules.iter_mut().for_each(|rule| rule.before(ledger, event)));
+    let mut rules = Rules::default();
+    let ledger = Ledger::replay(&image.sources(), |ledger, event, object| rules.before(ledger, event, object));
     let mut world = World::new(&ledger, kernel, me, BEGAN_SECONDS);
-    find(&mut rules, &mut world)
+    rules.find(&mut world)
 }
+
+/// Kinds of which this file tells; the others have tests of their own.
+const HELD_OR_LEFT: [Kind; 7] = [
+    Kind::PosixLeak,
+    Kind::SysvLeak,
+    Kind::SysvPendingDestroy,
+    Kind::FdAtExit,
+    Kind::MappingAtExit,
+    Kind::AttachAtExit,
+    Kind::BadDetach,
+];
 
 /// (kind, severity, count, bytes, message) of each.
 fn told(
@@ -74,7 +86,9 @@ fn told(
     me: Option<Concluding>,
 ) -> Vec<(&'static str, &'static str, u64, u64, String)> {
     let short = |draft: Draft| (draft.kind.name(), draft.severity.name(), draft.count, draft.bytes, draft.message);
-    found_by(image, kernel, me).into_iter().map(short).collect()
+    let mut found = found_by(image, kernel, me);
+    found.retain(|draft| HELD_OR_LEFT.contains(&draft.kind));
+    found.into_iter().map(short).collect()
 }
 
 fn one(
@@ -104,7 +118,7 @@ fn kinds_are_told_by_name() {
 #[test]
 fn a_posix_leak() {
     let (mut image, mut kernel) = (alone(), Tables::new());
-    image.add(made(b"shmtest", 7));
+    image.add(made(b"/shmtest", 7));
     image.add(Event { args: &[3], object: posix(7), ..event(Call::Close) });
     assert!(told(&image, &mut kernel, LAST).is_empty(), "it is not there");
     kernel.file("shmtest", 8, 100);
@@ -122,7 +136,7 @@ fn a_posix_leak() {
 #[test]
 fn what_others_made_is_no_leak_of_ours() {
     let (mut image, mut kernel) = (alone(), Tables::new());
-    image.add(Event { flags: 0, ..made(b"x", 7) });
+    image.add(Event { flags: 0, ..made(b"/x", 7) });
     image.add(Event { args: &[3], object: posix(7), ..event(Call::Close) });
     image.add(Event { flags: FLAG_MAYBE_CREATED, ..got(3) });
     kernel.file("x", 7, 1);
@@ -153,7 +167,7 @@ fn a_sysv_leak() {
 #[test]
 fn without_the_kernel_it_is_not_confirmed() {
     let (mut image, mut kernel) = (alone(), Tables { no_mount: true, ..Tables::default() });
-    image.add(made(b"a b", 7));
+    image.add(made(b"/a b", 7));
     image.add(Event { args: &[3, 77], object: posix(7), ..event(Call::Ftruncate) });
     image.add(Event { args: &[3], object: posix(7), ..event(Call::Close) });
     image.add(got(3));
@@ -162,11 +176,11 @@ fn without_the_kernel_it_is_not_confirmed() {
     assert_eq!(
         messages,
         [
-            "POSIX object /a b of 77 bytes, made by prog[100], was never unlinked (not confirmed: /dev/shm could not be read).",
             "System V segment 0x00000011 (shmid 3) of 4225 bytes, made by prog[100], was never removed (not confirmed: /proc/sysvipc/shm could not be read).",
+            "POSIX object /a b of 77 bytes, made by prog[100], was never unlinked (not confirmed: /dev/shm could not be read).",
         ]
     );
-    image.add(Event { data: b"a b", ..event(Call::ShmUnlink) });
+    image.add(Event { data: b"/a b", ..event(Call::ShmUnlink) });
     image.add(removed(3));
     assert!(told(&image, &mut kernel, LAST).is_empty());
 }
@@ -176,7 +190,7 @@ fn the_living_have_time() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
     let child = image.process(101, Some(0), END_UNKNOWN);
-    image.add(made(b"x", 7));
+    image.add(made(b"/x", 7));
     image.add(Event { args: &[3], object: posix(7), ..event(Call::Close) });
     let mut kernel = Tables::new();
     kernel.file("x", 7, 1);
@@ -200,7 +214,7 @@ fn of_two_that_end_at_once_one_settles() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
     image.process(101, Some(0), END_EXIT);
-    image.add(made(b"x", 7));
+    image.add(made(b"/x", 7));
     image.add(Event { args: &[3], object: posix(7), ..event(Call::Close) });
     let mut kernel = Tables::new();
     kernel.file("x", 7, 1);
@@ -224,11 +238,11 @@ fn the_supervisor_waits_only_for_relatives() {
     let mut kernel = Tables::new();
     let by = |pid: u32, event: Event<'static>| Event { process: (pid - 100), pid, ..event };
     for (pid, name, ino) in
-        [(100, &b"parent"[..], 1), (101, b"sibling", 2), (102, b"own", 3), (103, b"child", 4), (101, b"held", 5)]
+        [(100, &b"/parent"[..], 1), (101, b"/sibling", 2), (102, b"/own", 3), (103, b"/child", 4), (101, b"/held", 5)]
     {
         image.add(by(pid, made(name, ino)));
         image.add(by(pid, Event { args: &[3], object: posix(ino), ..event(Call::Close) }));
-        kernel.file(std::str::from_utf8(name).unwrap(), ino, 1);
+        kernel.file(std::str::from_utf8(&name[1..]).unwrap(), ino, 1);
     }
     image.add(by(102, Event { ret: 0x7000, args: &[0, 4096, 3, 1, 3, 0], object: posix(5), ..event(Call::Mmap) }));
     kernel.alive.insert(102);
@@ -264,7 +278,7 @@ fn removed_but_kept() {
 #[test]
 fn held_at_a_normal_exit() {
     let (mut image, mut kernel) = (alone(), Tables::new());
-    image.add(made(b"x", 7));
+    image.add(made(b"/x", 7));
     image.add(Event { args: &[3, 4641], object: posix(7), ..event(Call::Ftruncate) });
     image.add(Event {
         ret: 0x7000,
@@ -273,7 +287,7 @@ fn held_at_a_normal_exit() {
         frames: &[0x44],
         ..event(Call::Mmap)
     });
-    image.add(Event { data: b"x", ..event(Call::ShmUnlink) });
+    image.add(Event { data: b"/x", ..event(Call::ShmUnlink) });
     kernel.fds.insert(100, std::vec![FdFacts { fd: 3, dev: 9, ino: 7, size: 4641 }]);
     kernel.maps.insert(100, "7000-9000 rw-s 00000000 00:09 7   /dev/shm/x (deleted)\n".into());
     let all = told(&image, &mut kernel, LAST);

@@ -18,12 +18,12 @@ fn begun_segment(pid: u32, size: &'static [u64; 3]) -> Event<'static> {
 
 fn begun_file(name: &'static [u8]) -> Event<'static> {
     let object = ObjectId { family: Family::Posix, ..ObjectId::NONE };
-    let args = &[0o102, 0o640];
+    let args = &[0o102, 0o640, 0, 0];
     Event { state: State::Begun, flags: FLAG_LATE, data: name, args, object, frames: &[0x10], ..event(Call::ShmOpen) }
 }
 
 fn segment(shmid: i32, cpid: u32, size: u64, ctime: u64) -> Segment {
-    Segment { shmid, cpid, size, ctime, key: 0x11, mode: 0o600, ..Segment::default() }
+    Segment { shmid, cpid, size, ctime, key: 0x11, perms: 0o600, ..Segment::default() }
 }
 
 /// Kind, shmid or name, and the function that made it, of each finding.
@@ -31,7 +31,8 @@ fn found(image: &Image, kernel: &mut Tables) -> Vec<(String, String, String)> {
     let report = conclude(&image.sources(), kernel, &mut Invented, &Settings::default());
     let one = |finding: &crate::report::Finding| {
         let object = finding.object.as_ref().unwrap();
-        let what = object.shmid.map_or_else(|| object.name.as_ref().unwrap().escaped(), |shmid| format!("{shmid}"));
+        let what =
+            object.shmid.map_or_else(|| object.name.as_ref().unwrap().escaped(), |shmid| std::format!("{shmid}"));
         let frames = finding.event.as_ref().unwrap().stack.frames();
         (finding.kind.into(), what, frames[0].function.clone().unwrap_or_default())
     };
@@ -80,11 +81,22 @@ fn a_late_record_says_at_its_end_what_it_made() {
     let order = image.add(begun_file(b"/whole"));
     let between = image.add(Event { data: b"/whole", ..event(Call::ShmUnlink) });
     let object = ObjectId { family: Family::Posix, dev: 9, ino: 8 };
-    let end =
-        LateEnd { ticks: BEGAN + 9000, took: 7, errno: 0, ret: 3, order: between + 9, object, made: FLAG_CREATED };
-    image.end_late(order, 2, &end);
+    let end = LateEnd {
+        ticks: BEGAN + 9000,
+        took: 7,
+        errno: 0,
+        ret: 3,
+        order: between + 9,
+        object,
+        made: FLAG_CREATED,
+        opening: [0o600, 0],
+    };
+    image.end_late(order, Call::ShmOpen, 4, &end);
     let mut seen = Vec::new();
     image.sources().events(|event| seen.push((event.call, event.flags, event.object, event.ticks, event.ret)));
+    let mut openings = Vec::new();
+    image.sources().events(|event| openings.push(crate::record::Opening::of(event)));
+    assert_eq!(openings[1], Some(crate::record::Opening { mode: 0o600, owner: 0, size: 0 }));
     let flags = FLAG_LATE | FLAG_CREATED;
     // It took effect after the removal of the one before.
     assert_eq!(seen[1], (Call::ShmOpen, flags, object, BEGAN + 9000, 3));
@@ -95,13 +107,14 @@ fn a_late_record_says_at_its_end_what_it_made() {
 
 #[test]
 fn an_end_that_is_not_whole_is_none() {
-    for word in [1, 2, 4, 5, 9, 10] {
+    for word in [1, 2, 4, 5, 9, 10, 11, 12] {
         let mut image = Image::new();
         image.process(100, None, END_UNKNOWN);
         let order = image.add(begun_file(b"/torn"));
         let object = ObjectId { family: Family::Posix, dev: 9, ino: 8 };
-        let end = LateEnd { ticks: BEGAN, took: 7, errno: 0, ret: 3, order, object, made: FLAG_CREATED };
-        image.end_late(order, 2, &end);
+        let end =
+            LateEnd { ticks: BEGAN, took: 7, errno: 0, ret: 3, order, object, made: FLAG_CREATED, opening: [0o600, 0] };
+        image.end_late(order, Call::ShmOpen, 4, &end);
         image.damage(order, word);
         let mut seen = Vec::new();
         image.sources().events(|event| seen.push((event.state, event.object)));

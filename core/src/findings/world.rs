@@ -3,10 +3,12 @@
 //! The kernel decides what exists; records say whose it is. Who concludes matters: a process at its own end counts
 //! itself as gone, and leaves to its living relatives what they may still remove.
 
+mod system;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::kernel::{FdFacts, Kernel, Lookup, Segment};
+use crate::kernel::{FdFacts, Kernel, Lookup, Segment, Setting, Space};
 use crate::layout::process::{END_EXEC, END_EXIT, STATE_ENDED};
 use crate::ledger::{Ledger, Object, ObjectIndex};
 use crate::procfs::mappings;
@@ -73,8 +75,12 @@ pub struct World<'a> {
     pub ledger: &'a Ledger,
     kernel: &'a mut dyn Kernel,
     me: Option<Concluding>,
+    timely: bool,
     fates: Vec<Fate>,
     living: Vec<(Slot, u32)>,
+    segments: Option<BTreeMap<i32, Segment>>,
+    settings: [Option<Option<u64>>; Setting::FileMax as usize + 1],
+    space: Option<Option<Space>>,
     attachers: BTreeMap<u32, Option<BTreeMap<i32, u64>>>,
     my_maps: Option<Vec<Mapped>>,
     my_fds: Option<BTreeMap<i32, FdFacts>>,
@@ -104,12 +110,26 @@ impl<'a> World<'a> {
                 .map(|fds| fds.into_iter().map(|fd| (fd.fd, fd)).collect()),
             kernel,
             me,
+            timely: true,
             fates,
             living,
+            segments,
+            settings: Default::default(),
+            space: None,
             attachers: BTreeMap::new(),
         };
         world.settle();
         world
+    }
+
+    /// The kernel is asked some time after the end of what the records tell: what is gone may have gone since.
+    pub fn asked_later(self) -> World<'a> {
+        World { timely: false, ..self }
+    }
+
+    /// Whether the kernel is asked at the end of what the records tell.
+    pub fn is_timely(&self) -> bool {
+        self.timely
     }
 
     /// What became of an object.
@@ -147,7 +167,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn is_me(&self, slot: Slot, pid: u32) -> bool {
+    /// Whether it is the process that concludes.
+    pub fn is_me(&self, slot: Slot, pid: u32) -> bool {
         self.me.is_some_and(|me| (me.slot, me.pid) == (slot, pid))
     }
 

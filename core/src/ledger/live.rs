@@ -26,6 +26,8 @@ pub struct Holding {
     pub made: Moment,
     /// Bytes asked for; of an attachment the segment's size as far as it was known.
     pub asked: u64,
+    /// Where in the object it begins.
+    pub offset: u64,
     /// Whether it is a System V attachment.
     pub attachment: bool,
 }

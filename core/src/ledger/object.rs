@@ -12,6 +12,11 @@ use crate::record::{Family, ObjectId};
 pub struct ObjectIndex(pub(super) u32);
 
 impl ObjectIndex {
+    /// The object of this number.
+    pub(crate) fn new(number: u32) -> ObjectIndex {
+        ObjectIndex(number)
+    }
+
     /// The number as an index.
     pub fn get(self) -> usize {
         self.0 as usize
@@ -31,6 +36,10 @@ pub struct Object {
     pub size: Option<u64>,
     /// Permissions as asked for at its creation, or as last seen.
     pub mode: Option<u32>,
+    /// Owner of a file, as it was opened.
+    pub owner: Option<u32>,
+    /// The call that gave it its size.
+    pub sized: Option<Moment>,
     /// The call that made it.
     pub created: Option<Moment>,
     /// Whether that call is known to have made it; otherwise it may have found it.
@@ -50,6 +59,8 @@ impl Object {
             key: None,
             size: None,
             mode: None,
+            owner: None,
+            sized: None,
             created: None,
             certain: false,
             removed: None,

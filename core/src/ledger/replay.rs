@@ -9,7 +9,7 @@ use super::ranges::{PAGE, Piece, end_of};
 use super::{Ledger, name_under_mount};
 use crate::calls::Call;
 use crate::procfs;
-use crate::record::{Event, FLAG_CREATED, FLAG_LATE, Family, State};
+use crate::record::{Event, FLAG_CREATED, FLAG_LATE, Family, State, size_when_mapped};
 use crate::words::ShmidDs;
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -33,10 +33,10 @@ fn fd(word: u64) -> i32 {
 type Gone = Vec<(u64, Piece<Rc<Holding>>)>;
 
 impl Ledger {
-    /// Applies one record. They come in [`Event::order`].
-    pub fn apply(&mut self, event: &Event) {
+    /// Applies one record, which is about `known` as far as that has been met. They come in [`Event::order`].
+    pub(super) fn apply(&mut self, event: &Event, known: Option<ObjectIndex>) {
         self.events = self.events.saturating_add(1);
-        let object = self.object_of(event);
+        let object = self.object_of(event, known);
         if let Some(index) = object {
             self.with(index, |object| object.count(event.call));
         }
@@ -87,8 +87,7 @@ impl Ledger {
     }
 
     /// The object that a record is about. Only a call that succeeded proves that there is one.
-    fn object_of(&mut self, event: &Event) -> Option<ObjectIndex> {
-        let known = self.known(event);
+    fn object_of(&mut self, event: &Event, known: Option<ObjectIndex>) -> Option<ObjectIndex> {
         if event.state == State::Begun || event.failed() || event.object.family == Family::None {
             return known;
         }
@@ -164,6 +163,15 @@ impl Ledger {
         }
     }
 
+    /// Its key no longer leads to a segment.
+    fn drop_key(&mut self, index: ObjectIndex) {
+        if let Some(key) = self.object(index).and_then(|object| object.key)
+            && self.by_key.get(&key) == Some(&index)
+        {
+            self.by_key.remove(&key);
+        }
+    }
+
     fn renamed(&mut self, event: &Event) {
         let mut paths = event.data.splitn(2, |&byte| byte == 0);
         let old = paths.next().and_then(name_under_mount);
@@ -197,6 +205,7 @@ impl Ledger {
             let bytes = event.data.get(at..at + 8)?;
             Some(bytes.iter().rev().fold(0u64, |word, &byte| word << 8 | u64::from(byte)))
         };
+        let moment = if event.call == Call::Fstat { None } else { Some(self.stacks.moment(event)) };
         self.with(index, |object| match event.call {
             Call::Ftruncate => object.size = Some(event.arg(1)),
             Call::Fallocate if event.arg(1) & FALLOC_FL_KEEP_SIZE == 0 => {
@@ -212,6 +221,7 @@ impl Ledger {
             }
             _ => {}
         });
+        self.with(index, |object| object.sized = moment.or(object.sized));
     }
 
     fn controlled(&mut self, event: &Event, index: ObjectIndex) {
@@ -219,6 +229,7 @@ impl Ledger {
             let moment = self.stacks.moment(event);
             // A second removal of a segment that is still attached succeeds too.
             self.with(index, |object| object.removed = object.removed.or(Some(moment)));
+            self.drop_key(index);
             return;
         }
         let stat = matches!(event.arg(1) & !IPC_64, 2 | 13 | 15);
@@ -239,12 +250,18 @@ impl Ledger {
         let attachment = event.call == Call::Shmat;
         let asked =
             if attachment { object.and_then(|index| self.object(index)?.size).unwrap_or(PAGE) } else { event.arg(1) };
+        if let (Some(index), Some(size)) = (object, size_when_mapped(event)) {
+            self.with(index, |object| object.size = Some(size));
+        }
         let made = self.stacks.moment(event);
+        let offset = if attachment { 0 } else { event.arg(5) };
         let Some(live) = self.live_of(event.process, event.pid) else { return };
         let end = end_of(start, asked);
         let ours = object.filter(|_| attachment || event.arg(3) & MAP_ANONYMOUS == 0);
         let gone = match ours {
-            Some(object) => live.ranges.insert(start, end, Rc::new(Holding { object, made, asked, attachment })),
+            Some(object) => {
+                live.ranges.insert(start, end, Rc::new(Holding { object, made, asked, offset, attachment }))
+            }
             None => live.ranges.clear(start, end),
         };
         live.note_gone(&gone, made);

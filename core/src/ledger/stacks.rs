@@ -13,6 +13,11 @@ pub struct StackId(u32);
 impl StackId {
     /// No frames.
     pub const EMPTY: StackId = StackId(0);
+
+    /// The number itself.
+    pub fn number(self) -> u64 {
+        u64::from(self.0)
+    }
 }
 
 /// A record as it is remembered.
@@ -40,6 +45,8 @@ pub struct Stacks {
     frames: Vec<u64>,
     spans: Vec<(u32, u8)>,
     index: BTreeMap<u64, u32>,
+    /// The record that was asked for last, by order, time and thread: ledger and rules remember the same one.
+    last: ((u64, u64, u32), StackId),
 }
 
 /// Stacks that share a hash and are told apart. More of them can only be somebody's design: they are kept twice.
@@ -47,7 +54,12 @@ const MOST_ALIKE: u64 = 8;
 
 impl Default for Stacks {
     fn default() -> Self {
-        Stacks { frames: Vec::new(), spans: alloc::vec![(0, 0)], index: BTreeMap::new() }
+        Stacks {
+            frames: Vec::new(),
+            spans: alloc::vec![(0, 0)],
+            index: BTreeMap::new(),
+            last: ((u64::MAX, 0, 0), StackId::EMPTY),
+        }
     }
 }
 
@@ -63,7 +75,7 @@ impl Stacks {
         if frames.is_empty() {
             return StackId::EMPTY;
         }
-        let hash = hash(frames);
+        let hash = mix(frames);
         for step in 0..MOST_ALIKE {
             let place = hash.wrapping_add(step);
             match self.index.get(&place) {
@@ -91,22 +103,27 @@ impl Stacks {
 
     /// What is remembered of `event`.
     pub fn moment(&mut self, event: &Event) -> Moment {
+        let record = (event.order, event.ticks, event.tid);
+        if self.last.0 != record {
+            self.last = (record, self.intern(event.frames));
+        }
         Moment {
             ticks: event.ticks,
             order: event.order,
             pid: event.pid,
             tid: event.tid,
-            stack: self.intern(event.frames),
+            stack: self.last.1,
             process: event.process,
             call: event.call,
         }
     }
 }
 
-fn hash(frames: &[u64]) -> u64 {
+/// One number made of many, another for others.
+pub(crate) fn mix(words: &[u64]) -> u64 {
     let mut hash = 0x9E37_79B9_7F4A_7C15u64;
-    for &frame in frames {
-        hash = (hash ^ frame).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    for &word in words {
+        hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         hash ^= hash >> 32;
     }
     hash

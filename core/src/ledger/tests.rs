@@ -37,7 +37,7 @@ fn attach(shmid: i32, at: u64) -> Event<'static> {
 }
 
 fn replayed(image: &Image) -> Ledger {
-    Ledger::replay(&image.sources(), |_, _| {})
+    Ledger::replay(&image.sources(), |_, _, _| {})
 }
 
 fn one(ledger: &Ledger) -> &Object {

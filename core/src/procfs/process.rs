@@ -17,6 +17,8 @@ pub struct ProcStat<'a> {
     pub pgrp: u32,
     /// Session.
     pub session: u32,
+    /// Minor faults of its children that it has waited for: without any, it had none.
+    pub children_faults: u64,
     /// When it started, in clock ticks (`sysconf(_SC_CLK_TCK)`) since boot. With the pid it names a process for good.
     pub starttime: u64,
 }
@@ -53,8 +55,10 @@ pub fn proc_stat(text: &[u8]) -> Option<ProcStat<'_>> {
         ppid: decimal(rest.next()?)?,
         pgrp: decimal(rest.next()?)?,
         session: decimal(rest.next()?)?,
-        // Field 22; the session is field 6.
-        starttime: decimal(rest.nth(15)?)?,
+        // Field 11; the session is field 6.
+        children_faults: decimal(rest.nth(4)?)?,
+        // Field 22.
+        starttime: decimal(rest.nth(10)?)?,
     };
     // More fields follow: without them the start time may be cut.
     rest.next().map(|_| stat)
@@ -102,6 +106,20 @@ fn uids(text: &[u8]) -> Option<[u32; 4]> {
     let mut ids = fields(text);
     let mut next = || decimal(ids.next()?);
     Some([next()?, next()?, next()?, next()?])
+}
+
+/// The soft limit in /proc/PID/limits that stands under `name` (`Max open files`); `u64::MAX` for `unlimited`.
+pub fn soft_limit(text: &[u8], name: &[u8]) -> Option<u64> {
+    let mut lines = Lines::new(text);
+    while let Some(line) = lines.line() {
+        if let Some(rest) = line.strip_prefix(name)
+            && rest.starts_with(b" ")
+        {
+            let soft = fields(rest).next()?;
+            return if soft == b"unlimited" { Some(u64::MAX) } else { decimal(soft) };
+        }
+    }
+    None
 }
 
 /// The arguments in /proc/PID/cmdline, empty ones included; none for kernel threads and zombies.

@@ -132,6 +132,7 @@ fn processes() {
     let stat = proc_stat(text).unwrap();
     assert_eq!((stat.pid, stat.comm, stat.state), (6746, &b"a) (\n\\b c"[..], b'S'));
     assert_eq!((stat.ppid, stat.pgrp, stat.session, stat.starttime), (6738, 6737, 3524, 142_537));
+    assert_eq!(stat.children_faults, 140);
     // Cut after the start time's first digits: no start time is better than a wrong one.
     let cut = text.windows(6).position(|part| part == b"142537").unwrap() + 3;
     assert_eq!(proc_stat(&text[..cut]), None);
@@ -148,6 +149,12 @@ fn processes() {
     assert_eq!((status.ns_pid, status.ns_depth), (Some(1), 3));
     assert_eq!(proc_status(b"Uid:\t0\t0\nSeccomp:\t-1\nNSpid:\nNoNewPrivs:"), ProcStatus::default());
 
+    let limits = b"Limit                     Soft Limit           Hard Limit           Units     \n\
+                   Max open files            1024                 524288               files     \n\
+                   Max address space         unlimited            unlimited            bytes     \nMax file size";
+    let limit = |name: &str| soft_limit(limits, name.as_bytes());
+    assert_eq!((limit("Max open files"), limit("Max address space")), (Some(1024), Some(u64::MAX)));
+    assert_eq!((limit("Max open"), limit("Max file size"), limit("Max file locks")), (None, None, None));
     let args = |text: &'static [u8]| cmdline(text).collect::<Vec<_>>();
     assert_eq!(args(b"./maps\0\0a b\0\0"), [&b"./maps"[..], b"", b"a b", b""]);
     assert_eq!(args(b"postgres: writer"), [b"postgres: writer"]);

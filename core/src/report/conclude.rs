@@ -11,7 +11,7 @@ use super::{
     Symbolize, Text, Time,
 };
 use crate::calls::CALLS;
-use crate::findings::{self, Draft, Fate, Kind, Presence, Severity, World, say};
+use crate::findings::{self, Draft, Fate, Kind, Presence, Rules, World, say};
 use crate::kernel::Kernel;
 use crate::layout::process::{END_EXEC, END_EXIT};
 use crate::layout::{ERRNOS, header};
@@ -29,17 +29,15 @@ pub fn conclude<W: Words + ?Sized>(
     symbolize: &mut dyn Symbolize,
     settings: &Settings,
 ) -> Report {
-    let mut rules = findings::rules();
-    let mut ledger = Ledger::replay(sources, |ledger, event| {
-        for rule in &mut rules {
-            rule.before(ledger, event);
-        }
-    });
+    let mut rules = Rules::default();
+    let mut ledger = Ledger::replay(sources, |ledger, event, object| rules.before(ledger, event, object));
     findings::settle_makings(&mut ledger, kernel);
     let began = sources.began() / 1_000_000_000;
     let mut world = World::new(&ledger, kernel, settings.concluding, began);
-    let drafts = findings::find(&mut rules, &mut world);
-    drop(rules);
+    if settings.later {
+        world = world.asked_later();
+    }
+    let drafts = rules.find(&mut world);
 
     let mut maker = Maker { ledger: &ledger, events: Events::new(&ledger, symbolize) };
     let mut sieve = Sieve { suppressions: &settings.suppressions, used: BTreeMap::new() };
@@ -51,15 +49,7 @@ pub fn conclude<W: Words + ?Sized>(
         if sieve.takes(kind, &finding) {
             continue;
         }
-        match finding.severity {
-            Severity::Error => summary.errors += 1,
-            Severity::Warning => summary.warnings += 1,
-            Severity::Note => summary.notes += 1,
-        }
-        if kind.is_leak() {
-            summary.leaked_objects += 1;
-            summary.leaked_bytes = summary.leaked_bytes.saturating_add(finding.bytes);
-        }
+        summary.count(&finding, |sum, number| *sum = sum.saturating_add(number));
         kept.push(finding);
     }
     let pending = maker.pending(&world);
@@ -80,6 +70,7 @@ pub fn conclude<W: Words + ?Sized>(
         },
         pending,
         suppressed: sieve.suppressed(),
+        baseline: None,
         unused_suppressions: settings.suppressions.unused(|index| sieve.used.contains_key(&index)),
         warnings: warnings(sources, &summary),
         summary,
@@ -158,13 +149,7 @@ struct Sieve<'a> {
 
 impl Sieve<'_> {
     fn takes(&mut self, kind: Kind, finding: &Finding) -> bool {
-        let object = finding.object.as_ref();
-        let name = object.and_then(|object| object.name.as_ref()).map(Text::bytes);
-        let key = object.and_then(|object| object.key.as_deref()).map(str::as_bytes);
-        let frames = finding.event.iter().flat_map(|event| event.stack.frames());
-        let of_frames = frames.flat_map(|frame| [&frame.function, &frame.file, &frame.module]);
-        let texts = name.into_iter().chain(key).chain(of_frames.flatten().map(String::as_bytes));
-        let Some(rule) = self.suppressions.matching(kind, texts) else { return false };
+        let Some(rule) = self.suppressions.matching(kind, finding.texts()) else { return false };
         *self.used.entry(rule).or_insert(0) += 1;
         true
     }

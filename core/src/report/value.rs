@@ -18,6 +18,11 @@ impl Text {
         &self.0
     }
 
+    /// As JSON has it: a byte that is not UTF-8 is `\xNN`.
+    pub fn utf8(&self) -> String {
+        utf8(&self.0)
+    }
+
     /// In printable ASCII: `\n`, `\33`, `\377`.
     pub fn escaped(&self) -> String {
         say::escaped(&self.0)

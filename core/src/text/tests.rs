@@ -70,7 +70,7 @@ fn leaks_lead() {
     image.add(Recorded { args: &[0x7000], frames: &[0x33], ..event(Call::Shmdt) });
     image.add(Recorded { args: &[0x7000], frames: &[0x34], errno: 22, ret: -1, ..event(Call::Shmdt) });
     image.add(attach(0x9000));
-    for (name, ino) in [(&b"/a"[..], 7), (b"b c", 8), (b"/\n\x1b[31m\xff", 9)] {
+    for (name, ino) in [(&b"/a"[..], 7), (b"/b c", 8), (b"/\n\x1b[31m\xff", 9)] {
         image.add(made(name, ino, &[0x2009, 0x12]));
         image.add(closed(ino));
     }
@@ -89,18 +89,20 @@ fn leaks_lead() {
     kernel
         .files
         .insert(b"\n\x1b[31m\xff".into(), crate::kernel::FileFacts { dev: 9, ino: 9, size: 1, ..Default::default() });
-    let expected = r#"shmaudit: ERROR: sysv-leak: System V segment 0x00000011 (shmid 3) of 4225 bytes, made by prog[100], was never removed.
-    #0 f20 prog.c:5 (prog+0x2005)
-    #1 ?? (libx.so.1+0x1004)
-    #2 main prog.c:16 (prog+0x10)
-  to remove it: ipcrm -m 3
-
+    let expected = r#"shmaudit: ERROR: posix-leak: POSIX object /b c of 2097152 bytes (2.0 MiB), made by prog[100], was never unlinked.
 shmaudit: ERROR: posix-leak: POSIX object /a of 4193 bytes, made by prog[100], was never unlinked.
-shmaudit: ERROR: posix-leak: POSIX object /b c of 2097152 bytes (2.0 MiB), made by prog[100], was never unlinked.
 shmaudit: ERROR: posix-leak: POSIX object /\n\33[31m\377 of 1 byte, made by prog[100], was never unlinked.
     #0 f20 prog.c:9 (prog+0x2009)
     #1 main prog.c:18 (prog+0x12)
-  to remove them: rm -f /dev/shm/a '/dev/shm/b c' $'/dev/shm/\012\033[31m\377'
+  hint: Call shm_unlink when the last user has opened it.
+  to remove them: rm -f '/dev/shm/b c' /dev/shm/a $'/dev/shm/\012\033[31m\377'
+
+shmaudit: ERROR: sysv-leak: System V segment 0x00000011 (shmid 3) of 4225 bytes, made by prog[100], was never removed.
+    #0 f20 prog.c:5 (prog+0x2005)
+    #1 ?? (libx.so.1+0x1004)
+    #2 main prog.c:16 (prog+0x10)
+  hint: Call shmctl(shmid, IPC_RMID, NULL) when the last user has attached it: it goes with the last detach.
+  to remove it: ipcrm -m 3
 
 shmaudit: WARNING: bad-detach: shmdt(0x7000) failed in prog[100]: segment 0x00000011 (shmid 3) had been attached there, and shmdt had detached it already.
     #0 main prog.c:52 (prog+0x34)
@@ -108,8 +110,10 @@ shmaudit: WARNING: bad-detach: shmdt(0x7000) failed in prog[100]: segment 0x0000
     #0 main prog.c:51 (prog+0x33)
   attached by shmat in process 100:
     #0 main prog.c:49 (prog+0x31)
+  hint: Detach each attachment once, with the address that shmat returned.
 
 shmaudit: note: attach-at-exit: 1 attachment of segment 0x00000011 (shmid 3), 4225 bytes, was still there when prog[100] exited: main prog.c:49 (prog+0x31)
+  hint: Call shmdt when the memory is no longer used.
 SUMMARY: shmaudit: 4 objects leaked, 2105571 bytes (2.0 MiB); 1 warning; 1 note (11 calls)
 "#;
     assert_eq!(said(&image, &mut kernel, &last()), expected);
@@ -143,7 +147,7 @@ fn nothing_to_say() {
     assert_eq!(said(&image, &mut kernel, &last()), "");
     image.add(event(Call::Exit));
     assert_eq!(said(&image, &mut kernel, &last()), "");
-    image.add(made(b"x", 7, &[]));
+    image.add(made(b"/x", 7, &[]));
     image.add(closed(7));
     assert_eq!(said(&image, &mut kernel, &last()), "SUMMARY: shmaudit: nothing leaked (2 calls)\n");
 }
@@ -152,7 +156,7 @@ fn nothing_to_say() {
 fn what_waits() {
     let (mut image, mut kernel) = (alone(), Tables::new());
     image.process(101, Some(0), END_UNKNOWN);
-    image.add(made(b"x", 7, &[0x1004, 0x12]));
+    image.add(made(b"/x", 7, &[0x1004, 0x12]));
     image.add(closed(7));
     image.add(got(3, &[]));
     kernel.file("x", 7, 4833);
@@ -172,23 +176,48 @@ fn what_waits() {
 #[test]
 fn what_is_suppressed_is_counted() {
     let (mut image, mut kernel) = (alone(), Tables::new());
-    image.add(made(b"cache-1", 7, &[0x2004]));
+    image.add(made(b"/cache-1", 7, &[0x2004]));
     image.add(closed(7));
-    image.add(made(b"lttng-ust-wait-8", 8, &[]));
+    image.add(made(b"/lttng-ust-wait-8", 8, &[]));
     image.add(closed(8));
     kernel.file("cache-1", 7, 1);
     kernel.file("lttng-ust-wait-8", 8, 1);
     let mut settings = last();
     assert!(settings.suppressions.add(b"leak:f20\nbad-detach:\x1b*").is_empty());
-    let expected = "shmaudit: warning: nothing was suppressed by \"bad-detach:\\\\x1b*\".\n\
+    let expected = "shmaudit: suppressed: 1 finding by leak:^/lttng-ust-wait-, 1 finding by leak:f20.\n\
+                    shmaudit: warning: nothing was suppressed by \"bad-detach:\\\\x1b*\".\n\
                     SUMMARY: shmaudit: nothing leaked; 2 suppressed (4 calls)\n";
     assert_eq!(said(&image, &mut kernel, &settings), expected);
 }
 
 #[test]
+fn what_others_explain_is_folded_too() {
+    let mut image = alone();
+    // The same two places each time, but for one.
+    for (ino, used, removed) in [(7, 0x34, 0x33), (8, 0x34, 0x33), (9, 0x34, 0x43)] {
+        let name = format!("/o{ino}");
+        image.add(made(name.as_bytes(), ino, &[0x31]));
+        image.add(closed(ino));
+        image.add(Recorded { data: name.as_bytes(), frames: &[removed], ..event(Call::ShmUnlink) });
+        // Two processes, so two findings.
+        let pid = 100 + ino as u32 % 2;
+        let missing =
+            Recorded { data: name.as_bytes(), errno: 2, ret: -1, pid, frames: &[used], ..event(Call::ShmOpen) };
+        image.add(missing);
+    }
+    let text = said(&image, &mut Tables::new(), &Settings::default());
+    assert_eq!((text.matches("use-after-remove").count(), text.matches("  removed by").count()), (3, 2), "{text}");
+    assert_eq!(text.matches("  hint: ").count(), 1, "{text}");
+    assert!(
+        text.contains("prog.c:52 (prog+0x34)\n  removed by shm_unlink in process 100:\n    #0 main prog.c:51"),
+        "{text}"
+    );
+}
+
+#[test]
 fn losses_are_said() {
     let mut image = alone();
-    image.add(made(b"x", 7, &[]));
+    image.add(made(b"/x", 7, &[]));
     let at = image.words.iter().position(|&word| word == crate::record::tag(0, crate::record::TAG_HEAD)).unwrap();
     image.words[at] = 0;
     let text = text(&conclude(&image.sources(), &mut Unasked, &mut Invented, &last()));

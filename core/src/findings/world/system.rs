@@ -1,0 +1,68 @@
+//! What rules ask of the system around the objects: limits, other people's segments, names of processes.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::World;
+use crate::findings::say;
+use crate::kernel::{Resource, Setting, Space};
+use crate::procfs::Segment;
+use crate::record::{ObjectId, Slot};
+
+impl World<'_> {
+    /// A number under /proc/sys.
+    pub fn setting(&mut self, setting: Setting) -> Option<u64> {
+        let kernel = &mut *self.kernel;
+        *self.settings.get_mut(setting as usize)?.get_or_insert_with(|| kernel.setting(setting))
+    }
+
+    /// What there is room for under the shm mount.
+    pub fn space(&mut self) -> Option<Space> {
+        let kernel = &mut *self.kernel;
+        *self.space.get_or_insert_with(|| kernel.space())
+    }
+
+    /// The soft limit of an audited process, as long as it runs.
+    pub fn limit(&mut self, slot: Slot, pid: u32, resource: Resource) -> Option<u64> {
+        let runs = self.is_me(slot, pid) || self.living.contains(&(slot, pid));
+        if runs { self.kernel.limit(pid, resource) } else { None }
+    }
+
+    /// Whether the process that concludes has waited for children, which may be others than those that are known.
+    pub fn had_children(&mut self) -> bool {
+        self.me.is_some_and(|me| self.kernel.had_children(me.pid).unwrap_or(true))
+    }
+
+    /// Whether it is one of the audited processes that concludes, and not somebody who sees the whole session.
+    pub fn is_from_within(&self) -> bool {
+        self.me.is_some()
+    }
+
+    /// Whether the segments' table was readable.
+    pub fn knows_segments(&self) -> bool {
+        self.segments.is_some()
+    }
+
+    /// The segments that are there now.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().flat_map(|segments| segments.values())
+    }
+
+    /// The segment that `key` leads to now.
+    pub fn segment_of_key(&self, key: i32) -> Option<&Segment> {
+        self.segments().find(|segment| segment.key == key && key != 0 && !segment.is_dest())
+    }
+
+    /// The segment as it is now.
+    pub fn segment(&self, id: ObjectId) -> Option<&Segment> {
+        self.segments.as_ref()?.get(&id.shmid())
+    }
+
+    /// A process that need not be audited: `process 77 (postgres)`, `process 77, which has ended`.
+    pub fn outsider(&mut self, pid: u32) -> String {
+        match self.kernel.program(pid) {
+            Some(name) => format!("process {pid} ({})", say::escaped(&name)),
+            None => format!("process {pid}, which has ended"),
+        }
+    }
+}
