@@ -6,7 +6,7 @@ use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, heap, log, stack, sys};
+use crate::{audit, callers, clock, code, heap, log, sys, unwind};
 
 static PID: AtomicU32 = AtomicU32::new(0);
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
@@ -283,7 +283,7 @@ fn adopt(recorder: &Recorder) {
     code::forked();
     callers::forked();
     log::forked();
-    stack::forked();
+    unwind::forked();
     for place in &INSIDE {
         place.store(0, Ordering::Relaxed);
     }
