@@ -7,6 +7,7 @@ use shmaudit_core::layout::{CLOCK_NS, CLOCK_TSC, header};
 use crate::recorder::Recorder;
 use crate::{elf, sys};
 
+#[unsafe(link_section = ".data.hot")]
 static COUNTER: AtomicBool = AtomicBool::new(false);
 static VDSO: AtomicUsize = AtomicUsize::new(0);
 

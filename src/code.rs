@@ -246,6 +246,7 @@ pub fn current() -> Option<&'static Loaded> {
 }
 
 /// Times that a file was, or may have been, unloaded.
+#[unsafe(link_section = ".data.hot")]
 static UNLOADS: AtomicUsize = AtomicUsize::new(0);
 /// When the last one was, in ticks.
 static UNLOADED: AtomicU64 = AtomicU64::new(0);

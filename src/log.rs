@@ -146,7 +146,7 @@ impl Log {
     }
 
     /// Logs one call.
-    pub fn call(&self, audit: &'static Audit, event: &Event, about: About) {
+    pub fn call(&self, audit: &'static Audit, event: &Event, about: &About) {
         let Some(scratch) = Scratch::take() else {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
@@ -264,7 +264,7 @@ fn resolved(audit: &'static Audit, address: u64, each: &mut dyn FnMut(&logline::
 }
 
 /// The path of the object that a call returned a descriptor of, as /proc/self/fd would show it.
-fn object_path(path: &mut Line, event: &Event, about: About) {
+fn object_path(path: &mut Line, event: &Event, about: &About) {
     match event.object.family {
         Family::Posix if !about.label.is_empty() => {
             path.str("/dev/shm/");

@@ -38,6 +38,7 @@ macro_rules! next_table {
         }
 
         /// All next definitions.
+        #[unsafe(link_section = ".data.hot")]
         pub static NEXT: Next = Next { $($symbol: Slot::empty(),)* };
 
         const NAMES: &[&CStr] = &[$(

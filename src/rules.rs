@@ -104,7 +104,7 @@ struct Entry {
 #[repr(align(64))]
 struct Bucket([Entry; 4]);
 
-const BUCKETS: usize = 512;
+const BUCKETS: usize = 128;
 
 static TABLE: [Bucket; BUCKETS] =
     [const { Bucket([const { Entry { key: AtomicU64::new(0), rule: AtomicU64::new(0) } }; 4]) }; BUCKETS];

@@ -14,8 +14,10 @@ use crate::rules::{self, ERAS, Key, Rule};
 use crate::{code, sys, unwind};
 
 /// An address at the top of the first thread's stack.
+#[unsafe(link_section = ".data.hot")]
 static MAIN_TOP: AtomicUsize = AtomicUsize::new(0);
 /// How far below it that stack may reach: what lies beyond may be anything.
+#[unsafe(link_section = ".data.hot")]
 static MAIN_REACH: AtomicUsize = AtomicUsize::new(0);
 
 /// The kernel leaves at least this much free below the first thread's stack top.
@@ -167,16 +169,30 @@ impl Position {
     #[inline(always)]
     pub fn pass(&mut self, room: &mut Room, limits: &Limits) -> bool {
         let mut at = *self;
+        let Some(free) = room.get_mut(at.used..limits.most) else { return false };
+        let mut free = free.iter_mut();
+        // Rules lead upwards only, so the first thread's stack is not left again.
+        let is_main = limits.is_main(at.sp);
+        at.may_read(limits, true);
         let goes_on = loop {
             let Some(rule) = Key::new(at.place, limits.era).and_then(rules::find) else { break true };
-            if !rule.is_own() && !at.keep(room, limits) {
-                break false;
+            if !rule.is_own() {
+                // One after what is looked up, as return addresses are.
+                if let Some(frame) = free.next() {
+                    frame.write(at.place + 1);
+                }
+                if free.len() == 0 {
+                    break false;
+                }
             }
-            at.may_read(limits, true);
+            if !is_main {
+                at.may_read(limits, true);
+            }
             if !at.leave(rule) || at.is_too_far() {
                 break false;
             }
         };
+        at.used = limits.most - free.len();
         *self = at;
         goes_on
     }
@@ -191,19 +207,25 @@ impl Position {
     /// Leaves the frame by `rule`, exactly as the unwinder did when it was learned. `false`: it cannot be left.
     #[inline(always)]
     fn leave(&mut self, rule: Rule) -> bool {
-        let (sp, fp_at) = if rule.is_by_frame_pointer() {
-            (self.fp.saturating_add(16), self.fp)
+        let sp = if rule.is_by_frame_pointer() {
+            let sp = self.fp.wrapping_add(16);
+            if self.fp < self.sp || sp <= self.sp || sp > self.end || sp & 7 != 0 {
+                return false;
+            }
+            // SAFETY: aligned, and between the stack pointer and the end of what is known to be there.
+            self.fp = unsafe { word(self.fp) };
+            sp
         } else {
-            (self.sp.saturating_add(rule.distance()), rule.saved().map_or(0, |saved| self.sp + saved))
+            let sp = self.sp.wrapping_add(rule.distance());
+            if sp <= self.sp || sp > self.end {
+                return false;
+            }
+            if let Some(saved) = rule.saved() {
+                // SAFETY: as above: it lies between the two stack pointers.
+                self.fp = unsafe { word(self.sp + saved) };
+            }
+            sp
         };
-        // Both words lie between the two stack pointers.
-        if sp <= self.sp || sp > self.end || sp & 7 != 0 || fp_at < self.sp && fp_at != 0 {
-            return false;
-        }
-        if fp_at != 0 {
-            // SAFETY: aligned, and below the end of what is known to be there.
-            self.fp = unsafe { word(fp_at) };
-        }
         // SAFETY: as above.
         let pc = unsafe { word(sp - 8) };
         (self.place, self.is_return, self.sp) = (pc.wrapping_sub(1), true, sp);

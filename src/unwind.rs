@@ -312,6 +312,9 @@ fn interrupted(at: &mut Position) -> Option<()> {
     // ucontext_t: flags, link and stack take 40 bytes, then come the registers r8 to r15, rdi, rsi, rbp, …, rsp, rip.
     let word = |number: u64| at.read(at.sp + 40 + number * 8);
     let (fp, sp, place) = (word(10)?, word(15)?, word(16)?);
+    if sp & 7 != 0 {
+        return None;
+    }
     *at = Position { place, is_return: false, sp, fp, ..*at };
     Some(())
 }
