@@ -88,6 +88,16 @@ pub fn to_stderr(bytes: &[u8]) -> bool {
     stderr_is_same() && bytes.chunks(4096).all(|piece| STDERR.put(piece))
 }
 
+/// The descriptor that a log's file was opened at last, -1 for none.
+#[unsafe(link_section = ".data.hot")]
+static FILE_AT: AtomicI32 = AtomicI32::new(-1);
+
+/// Whether the log's own descriptor may have this number.
+#[inline(always)]
+pub fn may_be_at(fd: i32) -> bool {
+    FILE_AT.load(Ordering::Relaxed) == fd
+}
+
 /// Where lines go.
 pub struct Log {
     /// `None`: standard error.
@@ -123,7 +133,6 @@ impl Log {
     }
 
     /// The program closes or replaces the descriptors `first` to `last`.
-    #[inline(always)]
     pub fn give_way(&self, first: i32, last: i32) {
         let Some((sink, _)) = &self.file else { return };
         let fd = sink.fd.load(Ordering::Relaxed);
@@ -196,6 +205,7 @@ fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
         // Few descriptors are allowed here, and all are the program's: each line opens the file for itself.
         return Err(-high as i32);
     }
+    FILE_AT.store(high as i32, Ordering::Relaxed);
     if sink.look_at(high as i32) { Ok(()) } else { Err(libc::EBADF) }
 }
 

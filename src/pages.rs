@@ -108,11 +108,13 @@ pub fn remove(start: usize, length: usize) {
 }
 
 /// Whether any page of it is ours.
-#[inline]
+#[inline(always)]
 pub fn any(start: usize, length: usize) -> bool {
-    if USED.load(Ordering::Relaxed) == 0 {
-        return false;
-    }
+    USED.load(Ordering::Relaxed) != 0 && any_marked(start, length)
+}
+
+#[inline(never)]
+fn any_marked(start: usize, length: usize) -> bool {
     let found = core::cell::Cell::new(false);
     words(
         start,

@@ -13,13 +13,7 @@ use crate::{errno, sys};
 /// The next definition of `$name`, looked up late where a hook runs before everything else.
 macro_rules! next {
     ($name:ident) => {
-        match crate::next::NEXT.$name.get() {
-            Some(function) => Some(function),
-            None => {
-                crate::next::resolve_late();
-                crate::next::NEXT.$name.get()
-            }
-        }
+        crate::next::NEXT.$name.late()
     };
 }
 pub(crate) use next;

@@ -9,6 +9,7 @@ use shmaudit_core::record::ObjectId;
 use super::{alias, objects};
 use crate::audit::{About, Seen};
 use crate::fds;
+use crate::next::{NEXT, Slot};
 use crate::real::{libc_result, next};
 use crate::{errno, pages, sys};
 
@@ -16,7 +17,7 @@ type Mmap = unsafe extern "C" fn(*mut c_void, size_t, c_int, c_int, c_int, i64) 
 
 #[inline(always)]
 unsafe fn real_mmap(
-    next: Option<Mmap>,
+    next: &Slot<Mmap>,
     addr: *mut c_void,
     length: size_t,
     prot: c_int,
@@ -24,7 +25,7 @@ unsafe fn real_mmap(
     fd: c_int,
     offset: i64,
 ) -> *mut c_void {
-    match next {
+    match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(addr, length, prot, flags, fd, offset) },
         // SAFETY: the caller's arguments, passed on.
@@ -44,7 +45,7 @@ unsafe fn real_mmap(
 
 #[inline(always)]
 unsafe fn map(
-    next: Option<Mmap>,
+    next: &Slot<Mmap>,
     addr: *mut c_void,
     length: size_t,
     prot: c_int,
@@ -52,30 +53,35 @@ unsafe fn map(
     fd: c_int,
     offset: i64,
 ) -> *mut c_void {
-    let may_be_object =
-        flags & libc::MAP_ANONYMOUS == 0 && (flags & libc::MAP_TYPE != libc::MAP_PRIVATE || fds::object(fd).is_some());
-    let over_ours = flags & libc::MAP_FIXED != 0 && pages::any(addr as usize, length);
-    if !may_be_object && !over_ours {
+    let may_be_object = flags & libc::MAP_ANONYMOUS == 0
+        && (flags & libc::MAP_TYPE != libc::MAP_PRIVATE || fds::is_object(fd))
+        || flags & libc::MAP_FIXED != 0;
+    match next.get() {
         // SAFETY: the caller's arguments, passed on.
-        return unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
+        Some(next) if !may_be_object => unsafe { next(addr, length, prot, flags, fd, offset) },
+        // SAFETY: the caller's arguments, passed on.
+        _ => unsafe { map_object(addr, length, prot, flags, fd, offset, next) },
     }
-    // SAFETY: the caller's arguments, passed on.
-    unsafe { map_object(next, addr, length, prot, flags, fd, offset, over_ours) }
 }
 
-#[expect(clippy::too_many_arguments, reason = "mmap's own six, the next definition and what is known")]
+/// What may be about an object: all that is left after one look at the flags.
+#[inline(never)]
 unsafe fn map_object(
-    next: Option<Mmap>,
     addr: *mut c_void,
     length: size_t,
     prot: c_int,
     flags: c_int,
     fd: c_int,
     offset: i64,
-    over_ours: bool,
+    next: &Slot<Mmap>,
 ) -> *mut c_void {
-    let object =
-        if flags & libc::MAP_ANONYMOUS != 0 { None } else { fds::object(fd).or_else(|| objects::identify(fd)) };
+    let over_ours = flags & libc::MAP_FIXED != 0 && pages::any(addr as usize, length);
+    let object = match flags & libc::MAP_ANONYMOUS {
+        0 => fds::object(fd).or_else(|| {
+            if flags & libc::MAP_TYPE == libc::MAP_PRIVATE { None } else { objects::identify(fd) }
+        }),
+        _ => None,
+    };
     if object.is_none() && !over_ours {
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
@@ -111,7 +117,7 @@ pub unsafe extern "C" fn mmap(
     offset: i64,
 ) -> *mut c_void {
     // SAFETY: the caller's arguments, passed on.
-    unsafe { map(next!(mmap), addr, length, prot, flags, fd, offset) }
+    unsafe { map(&NEXT.mmap, addr, length, prot, flags, fd, offset) }
 }
 
 alias!(mmap64 = map(addr: *mut c_void, length: size_t, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void);
@@ -132,6 +138,16 @@ unsafe fn real_munmap(addr: *mut c_void, length: size_t) -> c_int {
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn munmap(addr: *mut c_void, length: size_t) -> c_int {
+    match NEXT.munmap.get() {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) if !pages::any(addr as usize, length) => unsafe { next(addr, length) },
+        // SAFETY: the caller's arguments, passed on.
+        _ => unsafe { unmap_object(addr, length) },
+    }
+}
+
+#[inline(never)]
+unsafe fn unmap_object(addr: *mut c_void, length: size_t) -> c_int {
     if !pages::any(addr as usize, length) {
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real_munmap(addr, length) };
@@ -196,8 +212,18 @@ pub unsafe extern "C" fn mremap(
 type Truncate = unsafe extern "C" fn(c_int, i64) -> c_int;
 
 #[inline(always)]
-unsafe fn truncate(next: Option<Truncate>, fd: c_int, length: i64) -> c_int {
-    let real = || match next {
+unsafe fn truncate(next: &Slot<Truncate>, fd: c_int, length: i64) -> c_int {
+    match next.get() {
+        // SAFETY: no pointers.
+        Some(next) if !fds::is_object(fd) => unsafe { next(fd, length) },
+        // SAFETY: no pointers.
+        _ => unsafe { truncate_object(fd, length, next) },
+    }
+}
+
+#[inline(never)]
+unsafe fn truncate_object(fd: c_int, length: i64, next: &Slot<Truncate>) -> c_int {
+    let real = || match next.late() {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, length) },
         None => {
@@ -216,16 +242,15 @@ unsafe fn truncate(next: Option<Truncate>, fd: c_int, length: i64) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ftruncate(fd: c_int, length: i64) -> c_int {
     // SAFETY: no pointers.
-    unsafe { truncate(next!(ftruncate), fd, length) }
+    unsafe { truncate(&NEXT.ftruncate, fd, length) }
 }
 
 alias!(ftruncate64 = truncate(fd: c_int, length: i64) -> c_int);
 
 type Allocate = unsafe extern "C" fn(c_int, c_int, i64, i64) -> c_int;
 
-#[inline(always)]
-unsafe fn allocate(next: Option<Allocate>, fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int {
-    let real = || match next {
+unsafe fn allocate(next: &Slot<Allocate>, fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int {
+    let real = || match next.late() {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, mode, offset, len) },
         // SAFETY: no pointers.
@@ -245,16 +270,15 @@ unsafe fn allocate(next: Option<Allocate>, fd: c_int, mode: c_int, offset: i64, 
 #[unsafe(no_mangle)]
 pub extern "C" fn fallocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int {
     // SAFETY: no pointers.
-    unsafe { allocate(next!(fallocate), fd, mode, offset, len) }
+    unsafe { allocate(&NEXT.fallocate, fd, mode, offset, len) }
 }
 
 alias!(fallocate64 = allocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int);
 
 type PosixAllocate = unsafe extern "C" fn(c_int, i64, i64) -> c_int;
 
-#[inline(always)]
-unsafe fn posix_allocate(next: Option<PosixAllocate>, fd: c_int, offset: i64, len: i64) -> c_int {
-    let real = || match next {
+unsafe fn posix_allocate(next: &Slot<PosixAllocate>, fd: c_int, offset: i64, len: i64) -> c_int {
+    let real = || match next.late() {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd, offset, len) },
         // SAFETY: no pointers. The function returns the error number.
@@ -273,7 +297,7 @@ unsafe fn posix_allocate(next: Option<PosixAllocate>, fd: c_int, offset: i64, le
 #[unsafe(no_mangle)]
 pub extern "C" fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int {
     // SAFETY: no pointers.
-    unsafe { posix_allocate(next!(posix_fallocate), fd, offset, len) }
+    unsafe { posix_allocate(&NEXT.posix_fallocate, fd, offset, len) }
 }
 
 alias!(posix_fallocate64 = posix_allocate(fd: c_int, offset: i64, len: i64) -> c_int);
@@ -301,8 +325,18 @@ unsafe fn stated(fd: c_int, statbuf: *mut stat, real: impl FnOnce() -> c_int) ->
 type Fstat = unsafe extern "C" fn(c_int, *mut stat) -> c_int;
 
 #[inline(always)]
-unsafe fn file_status(next: Option<Fstat>, fd: c_int, statbuf: *mut stat) -> c_int {
-    let real = || match next {
+unsafe fn file_status(next: &Slot<Fstat>, fd: c_int, statbuf: *mut stat) -> c_int {
+    match next.get() {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) if !fds::is_object(fd) => unsafe { next(fd, statbuf) },
+        // SAFETY: the caller's arguments, passed on.
+        _ => unsafe { object_status(fd, statbuf, next) },
+    }
+}
+
+#[inline(never)]
+unsafe fn object_status(fd: c_int, statbuf: *mut stat, next: &Slot<Fstat>) -> c_int {
+    let real = || match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(fd, statbuf) },
         // SAFETY: the caller's arguments, passed on; the kernel's struct is libc's on 64-bit systems.
@@ -319,16 +353,15 @@ unsafe fn file_status(next: Option<Fstat>, fd: c_int, statbuf: *mut stat) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstat(fd: c_int, statbuf: *mut stat) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    unsafe { file_status(next!(fstat), fd, statbuf) }
+    unsafe { file_status(&NEXT.fstat, fd, statbuf) }
 }
 
 alias!(fstat64 = file_status(fd: c_int, statbuf: *mut stat) -> c_int);
 
 type Fxstat = unsafe extern "C" fn(c_int, c_int, *mut stat) -> c_int;
 
-#[inline(always)]
-unsafe fn versioned_status(next: Option<Fxstat>, version: c_int, fd: c_int, statbuf: *mut stat) -> c_int {
-    let real = || match next {
+unsafe fn versioned_status(next: &Slot<Fxstat>, version: c_int, fd: c_int, statbuf: *mut stat) -> c_int {
+    let real = || match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(version, fd, statbuf) },
         // SAFETY: the caller's arguments, passed on.
@@ -345,7 +378,7 @@ unsafe fn versioned_status(next: Option<Fxstat>, version: c_int, fd: c_int, stat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __fxstat(version: c_int, fd: c_int, statbuf: *mut stat) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    unsafe { versioned_status(next!(__fxstat), version, fd, statbuf) }
+    unsafe { versioned_status(&NEXT.__fxstat, version, fd, statbuf) }
 }
 
 alias!(__fxstat64 = versioned_status(version: c_int, fd: c_int, statbuf: *mut stat) -> c_int);

@@ -18,7 +18,7 @@ macro_rules! alias {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol($($arg: $type),*) -> $ret {
             // SAFETY: the caller's arguments, passed on.
-            unsafe { $body(crate::real::next!($symbol), $($arg),*) }
+            unsafe { $body(&crate::next::NEXT.$symbol, $($arg),*) }
         }
     };
 }
