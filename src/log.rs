@@ -39,10 +39,10 @@ impl Sink {
     }
 
     fn look_at(&self, fd: i32) -> bool {
-        let Ok(stat) = sys::fstat(fd) else { return false };
-        self.dev.store(stat.st_dev, Ordering::Relaxed);
-        self.ino.store(stat.st_ino, Ordering::Relaxed);
-        self.kind.store(stat.st_mode & libc::S_IFMT, Ordering::Relaxed);
+        let Ok(file) = sys::identity(fd) else { return false };
+        self.dev.store(file.dev, Ordering::Relaxed);
+        self.ino.store(file.ino, Ordering::Relaxed);
+        self.kind.store(file.kind, Ordering::Relaxed);
         self.fd.store(fd, Ordering::Release);
         true
     }
@@ -51,8 +51,8 @@ impl Sink {
     fn is_same(&self) -> bool {
         let fd = self.fd.load(Ordering::Acquire);
         fd >= 0
-            && sys::fstat(fd).is_ok_and(|stat| {
-                stat.st_dev == self.dev.load(Ordering::Relaxed) && stat.st_ino == self.ino.load(Ordering::Relaxed)
+            && sys::identity(fd).is_ok_and(|file| {
+                file.dev == self.dev.load(Ordering::Relaxed) && file.ino == self.ino.load(Ordering::Relaxed)
             })
     }
 
@@ -110,7 +110,6 @@ pub struct Log {
 const FIRST_FD: usize = 211;
 const LINE_BYTES: usize = 4096;
 const PATH_BYTES: usize = 320;
-const CALLER_BYTES: usize = 200;
 /// How long a reader that does not read is waited for, once.
 const PATIENCE_MS: usize = 1000;
 
@@ -164,16 +163,12 @@ impl Log {
         let room = unsafe { &mut *scratch.0.room.get() };
         let mut path = Line::new(&mut room.path);
         object_path(&mut path, event, about);
-        let mut caller = Line::new(&mut room.caller);
-        let frame = event.frames.first().and_then(|&address| callers::frames(audit, address).first());
-        if let Some(frame) = frame {
-            callers::write(&mut caller, frame);
-        }
+        let now = clock::realtime();
         let extra = Extra {
-            unix_ns: clock::realtime(),
-            took_ns: clock::nanoseconds(&audit.recorder, u64::from(event.took)),
+            unix_ns: now,
+            took_ns: clock::nanoseconds(&audit.recorder, u64::from(event.took), now),
             object_path: if path.is_empty() { None } else { Some(path.as_bytes()) },
-            caller: caller.as_bytes(),
+            caller: event.frames.first().map_or(&[], |&address| callers::caller(audit, address)),
         };
         let mut line = Line::new(&mut room.line);
         match audit.options.log_format {
@@ -213,7 +208,6 @@ fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
 struct Room {
     line: [u8; LINE_BYTES],
     path: [u8; PATH_BYTES],
-    caller: [u8; CALLER_BYTES],
 }
 
 struct Shelf {
@@ -228,7 +222,7 @@ unsafe impl Sync for Shelf {}
 static SHELVES: [Shelf; 64] = [const {
     Shelf {
         taken: AtomicBool::new(false),
-        room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES], caller: [0; CALLER_BYTES] }),
+        room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES] }),
     }
 }; 64];
 
