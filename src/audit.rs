@@ -238,13 +238,12 @@ impl Audit {
         let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
         let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
         let now = if state == State::Begun { seen.started } else { clock::now() };
-        let mut event = self.event(seen, state, ret, errno, about, now, frames);
-        let ticket = self.recorder.append(&mut event);
+        let (ticket, order) = self.recorder.append(self.event(seen, state, ret, errno, about, now, frames));
         if state == State::Done {
             self.recorder.count(seen.call, errno);
             let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
             if made || self.logs(seen.call) {
-                self.note_more(seen, ret, errno, about, (now, event.order), frames);
+                self.note_more(seen, ret, errno, about, (now, order), frames);
             }
         }
         ticket
@@ -287,7 +286,7 @@ impl Audit {
         let seen = Seen { audit: None, call: Call::Close, started: now };
         let args = [fd as u32 as u64];
         let about = About::args(&args).object(object);
-        self.recorder.append(&mut self.event(seen, State::Done, 0, 0, &about, now, &[]));
+        self.recorder.append(self.event(seen, State::Done, 0, 0, &about, now, &[]));
     }
 
     /// Enters the object that `event` made into the registry.

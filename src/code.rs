@@ -269,7 +269,7 @@ pub fn unloads() -> u64 {
 /// A file was unloaded, or may have been: later files are looked up anew.
 pub fn unloaded() {
     CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
-    if (UNLOADS.fetch_add(1, Ordering::AcqRel) as u64 + 1) % rules::ERAS == 0 {
+    if (UNLOADS.fetch_add(1, Ordering::AcqRel) as u64 + 1).is_multiple_of(rules::ERAS) {
         rules::forget();
     }
     UNLOADED.store(clock::now(), Ordering::Relaxed);

@@ -20,6 +20,7 @@ mod end;
 mod errno;
 mod escape;
 mod fds;
+mod filter;
 mod heap;
 mod hooks;
 mod interface;

@@ -175,16 +175,14 @@ impl Recorder {
         self.head.load(Ordering::Acquire)
     }
 
-    /// Appends a record. `event.order` 0 means "its own position".
+    /// Appends a record; where its order is 0, that is its own position. Returns what a later end of it needs, and the order.
     #[inline(always)]
-    pub fn append(&self, event: &mut Event) -> Ticket {
+    pub fn append(&self, event: Event) -> (Ticket, u64) {
         let mask = self.ring.len().wrapping_sub(1);
         let units = event.units() as u64;
         let position = self.head.fetch_add(units, Ordering::AcqRel);
-        if event.order == 0 {
-            event.order = position * 2 + 1;
-        }
-        let sum = record::encode_units(event, |number, payload| {
+        let event = Event { order: if event.order == 0 { position * 2 + 1 } else { event.order }, ..event };
+        let sum = record::encode_units(&event, |number, payload| {
             let at = position.wrapping_add(number as u64);
             let Some([first, rest @ ..]) = self.ring.get(at as usize & mask) else { return };
             for (place, &word) in rest.iter().zip(payload) {
@@ -195,7 +193,7 @@ impl Recorder {
         if position & (CLOCK_PERIOD - 1) < units {
             self.read_clocks();
         }
-        Ticket { position, sum, process: event.process }
+        (Ticket { position, sum, process: event.process }, event.order)
     }
 
     /// Adds the result to a record that was begun before its call.

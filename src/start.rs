@@ -13,7 +13,7 @@ use shmaudit_core::procfs;
 use crate::audit::{self, Audit};
 use crate::log::{self, Log};
 use crate::recorder::Recorder;
-use crate::{clock, elf, end, errno, fds, modules, next, process, stack, sys};
+use crate::{clock, elf, end, errno, fds, filter, modules, next, process, stack, sys};
 
 /// What the loader gives a constructor (glibc; musl gives nothing).
 #[derive(Clone, Copy)]
@@ -142,6 +142,7 @@ pub fn executable() -> Vec<u8> {
 /// Makes the audit. `None`: it cannot work here; one line said so, and the program runs on.
 pub fn start(given: Option<Given>) -> Option<Audit> {
     next::resolve();
+    filter::start();
     log::look_at_stderr();
     let libc = Libc::find();
     let envp = given.map_or_else(|| libc.environment(), |given| given.envp);

@@ -74,7 +74,8 @@ impl Slot {
     fn take_over(&self, thread: usize, sp: u64, limits: &Limits) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
         let began = self.began.load(Ordering::Relaxed);
-        let left = owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
+        let left =
+            owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
         let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
         (left || gone()) && self.owner.compare_exchange(owner, thread, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }

@@ -2,11 +2,13 @@
 
 mod exec;
 mod fd;
+mod ftok;
 mod map;
 mod objects;
 mod path;
 mod process;
 pub mod six;
+mod size;
 
 /// A hook that has the same body as another under a second symbol: `open64` is `open` on 64-bit systems.
 macro_rules! alias {

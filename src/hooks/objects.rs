@@ -21,15 +21,15 @@ pub fn opened(fd: c_int, made: u16, seen: &Seen) -> (ObjectId, u16) {
         return (ObjectId::NONE, made);
     }
     let unknown = ObjectId { family: Family::Posix, dev: fds::shm_dev(), ino: 0 };
-    let Some(stat) = real::fstat(fd) else { return (unknown, made) };
-    if stat.st_dev != fds::shm_dev() {
+    let Some(file) = real::identity(fd) else { return (unknown, made) };
+    if file.dev != fds::shm_dev() {
         // Another mount than at start (a mount namespace of the program's own), or a link that led elsewhere.
-        if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == stat.st_dev) {
+        if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == file.dev) {
             return (ObjectId::NONE, 0);
         }
-        fds::set_shm_dev(stat.st_dev);
+        fds::set_shm_dev(file.dev);
     }
-    let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
+    let object = ObjectId { family: Family::Posix, dev: file.dev, ino: file.ino };
     fds::set(fd, Some(object));
     (object, made)
 }
@@ -43,17 +43,17 @@ pub fn was_just_born(fd: c_int) -> bool {
 /// What `fd` is, asked of the kernel when it is mapped and not in the table: it came from another process, or by a call
 /// that no hook sees.
 pub fn identify(fd: c_int) -> Option<ObjectId> {
-    let stat = real::fstat(fd)?;
-    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+    let file = real::identity(fd)?;
+    if file.kind != libc::S_IFREG {
         return None;
     }
-    let family = match stat.st_dev {
+    let family = match file.dev {
         dev if dev == fds::shm_dev() => Family::Posix,
         // A memfd is a file of the kernel's own tmpfs, which has no path to be told by.
         dev if dev == fds::memfd_dev() => Family::Memfd,
         _ => return None,
     };
-    let object = ObjectId { family, dev: stat.st_dev, ino: stat.st_ino };
+    let object = ObjectId { family, dev: file.dev, ino: file.ino };
     fds::set(fd, Some(object));
     Some(object)
 }

@@ -364,9 +364,9 @@ pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_i
     let mut about = About::args(&[]);
     let args = [u64::from(flags)];
     about.args = &args;
-    let stat = if fd == -1 || seen.audit().is_none() { None } else { real::fstat(fd) };
-    if let Some(stat) = stat {
-        let object = ObjectId { family: Family::Memfd, dev: stat.st_dev, ino: stat.st_ino };
+    let file = if fd == -1 || seen.audit().is_none() { None } else { real::identity(fd) };
+    if let Some(file) = file {
+        let object = ObjectId { family: Family::Memfd, dev: file.dev, ino: file.ino };
         fds::set(fd, Some(object));
         about.object = object;
         about.flags = FLAG_CREATED;
