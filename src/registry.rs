@@ -135,7 +135,7 @@ impl Recorder {
             }
         }
         let used = self.word(header::ENTRIES_USED);
-        let room = (entries.len() / self.entry_words) as u64;
+        let room = entries.len().checked_div(self.entry_words).unwrap_or(0) as u64;
         if used.load(Ordering::Relaxed) >= room {
             return None;
         }

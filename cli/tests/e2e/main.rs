@@ -22,6 +22,7 @@ mod endings;
 mod family;
 mod hardship;
 mod header;
+mod hookpath;
 mod journal;
 mod libcs;
 mod options;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     elf::add(&mut trials);
     libcs::add(&mut trials);
     header::add(&mut trials);
+    hookpath::add(&mut trials);
     syscalls::add(&mut trials);
     options::add(&mut trials);
     log::add(&mut trials);
