@@ -1,6 +1,6 @@
 //! Whether a filter of system calls (seccomp) may be in force: it may kill the program for a call that is not its own.
 //!
-//! Without one, identities are asked for by `statx`, which does not look at a file's times (see `sys::identity`). With one,
+//! Without one, identities are asked for by `statx`, which need not look at a file's times (see `sys::identity`). With one,
 //! or where one may come unseen, by what the C library itself uses. Filters are inherited, which the start can ask, or
 //! brought by `prctl`: to switch one on, or as what the kernel wants of everybody but root before the call that does.
 

@@ -5,6 +5,8 @@
 use alloc::vec::Vec;
 use core::arch::asm;
 
+use crate::filter;
+
 /// System call `number` with six arguments.
 ///
 /// # Safety
@@ -140,21 +142,30 @@ pub struct Identity {
 pub fn identity(fd: i32) -> Result<Identity, i32> {
     const TYPE: u32 = 0x1;
     const INO: u32 = 0x100;
-    let mut statx = [0u32; 64];
-    // SAFETY: fills one struct statx, of 256 bytes.
-    let result = unsafe {
-        let (empty, mask) = (c"".as_ptr() as usize, (TYPE | INO) as usize);
-        call(libc::SYS_statx, fd as usize, empty, libc::AT_EMPTY_PATH as usize, mask, &raw mut statx as usize, 0)
-    };
-    if result < 0 || statx[0] & (TYPE | INO) != TYPE | INO {
+    let Some(statx) = statx(fd, TYPE | INO) else {
         let stat = fstat(fd)?;
         return Ok(Identity { dev: stat.st_dev, ino: stat.st_ino, kind: stat.st_mode & libc::S_IFMT });
-    }
+    };
     // The mask of what is filled is the first word; the mode stands at byte 28, the inode at 32, the device at 136.
     let (major, minor) = (u64::from(statx[34]), u64::from(statx[35]));
     let dev = (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12 | (major & !0xfff) << 32;
     let ino = u64::from(statx[8]) | u64::from(statx[9]) << 32;
     Ok(Identity { dev, ino, kind: statx[7] & libc::S_IFMT })
+}
+
+/// `statx` of a descriptor, as 32-bit words: `None` where the kernel does not have all of `mask`, or where the call is not
+/// ours to make.
+fn statx(fd: i32, mask: u32) -> Option<[u32; 64]> {
+    if !filter::is_none() {
+        return None;
+    }
+    let mut statx = [0u32; 64];
+    // SAFETY: fills one struct statx, of 256 bytes.
+    let result = unsafe {
+        let (empty, flags) = (c"".as_ptr() as usize, libc::AT_EMPTY_PATH as usize);
+        call(libc::SYS_statx, fd as usize, empty, flags, mask as usize, &raw mut statx as usize, 0)
+    };
+    if result < 0 || statx[0] & mask != mask { None } else { Some(statx) }
 }
 
 /// `newfstatat`.
@@ -198,26 +209,11 @@ pub fn lift_limit(resource: u32) {
 
 /// When a file came into being, in nanoseconds since 1970; `None` where the kernel or its file system does not say.
 pub fn birth(fd: i32) -> Option<u64> {
-    const STATX_BTIME: u32 = 0x800;
-    let mut statx = [0u64; 32];
-    // SAFETY: fills one struct statx, of 256 bytes.
-    let result = unsafe {
-        let flags = libc::AT_EMPTY_PATH as usize;
-        call(
-            libc::SYS_statx,
-            fd as usize,
-            c"".as_ptr() as usize,
-            flags,
-            STATX_BTIME as usize,
-            &raw mut statx as usize,
-            0,
-        )
-    };
-    // The mask of what is filled is the first word's lower half; the birth stands at byte 80: seconds, nanoseconds.
-    if result < 0 || statx[0] as u32 & STATX_BTIME == 0 {
-        return None;
-    }
-    statx[10].checked_mul(1_000_000_000)?.checked_add(u64::from(statx[11] as u32))
+    const BTIME: u32 = 0x800;
+    // It stands at byte 80: seconds, nanoseconds.
+    let statx = statx(fd, BTIME)?;
+    let seconds = u64::from(statx[20]) | u64::from(statx[21]) << 32;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::from(statx[22]))
 }
 
 /// Whether two links lead to the same; yes where they cannot be read.

@@ -2,10 +2,14 @@
 //!
 //! Twice: in the machine code of the library, where what is not taken today is found too (`hookpath/code.rs` reads it,
 //! `hookpath/rules.rs` says what is allowed and why), and in what the kernel sees of a program that makes each call
-//! (`hookpath/seen.rs`). What the path takes of the stack is measured (`hookpath/stack.rs`).
+//! (`hookpath/seen.rs`), and of one that forbids itself all other calls (`hookpath/filter.rs`). What the path takes of the
+//! stack is measured (`hookpath/stack.rs`).
 
 mod code;
+mod filter;
 mod rules;
+mod seen;
+mod stack;
 
 use shmaudit_core::calls::{Call, HOOKS, Trace};
 
@@ -23,6 +27,9 @@ pub fn add(trials: &mut Trials) {
         trials.add(format!("hookpath::code::checker_finds::{kind}"), move || found(kind, complaint));
     }
     trials.add("hookpath::code::checker_passes::good", good);
+    seen::add(trials);
+    stack::add(trials);
+    filter::add(trials);
 }
 
 /// The hooks of everything but making and ending processes, which are no hot path.
@@ -31,7 +38,11 @@ fn hooks() -> impl Iterator<Item = &'static str> {
 }
 
 fn only_here() -> Verdict {
-    if cfg!(target_arch = "x86_64") { Ok(()) } else { Err(Stop::Unfit("x86-64: the code is read by its decoder".into())) }
+    if cfg!(target_arch = "x86_64") {
+        Ok(())
+    } else {
+        Err(Stop::Unfit("x86-64: the code is read by its decoder".into()))
+    }
 }
 
 fn library() -> Verdict {

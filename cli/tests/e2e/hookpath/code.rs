@@ -215,7 +215,8 @@ impl<'a> Reader<'a> {
 
     /// What a call by a pointer leads to.
     fn pointer(&mut self, call: &Instruction, before: &[Instruction]) -> Pointer {
-        let read = if call.op0_kind() == OpKind::Register { self.origin(call.op0_register(), before) } else { Some(call) };
+        let read =
+            if call.op0_kind() == OpKind::Register { self.origin(call.op0_register(), before) } else { Some(call) };
         match read {
             Some(read) if read.is_ip_rel_memory_operand() => self.held(read.ip_rel_memory_address()),
             _ => Pointer::Unknown,
@@ -244,7 +245,10 @@ impl<'a> Reader<'a> {
     fn writes(&mut self, instruction: &Instruction, register: Register) -> bool {
         self.info.info(instruction).used_registers().iter().any(|used| {
             used.register().full_register() == register.full_register()
-                && !matches!(used.access(), OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+                && !matches!(
+                    used.access(),
+                    OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+                )
         })
     }
 

@@ -108,7 +108,10 @@ pub const POINTERS: &[(&str, &str)] = &[
 pub const UNNAMED: &[(&str, &str)] = &[
     ("shmaudit::hooks::*", "the slot of the next definition is their argument, or chosen by one"),
     ("shmaudit::real::*", "the same"),
-    ("shmaudit::escape::guarded", "a step of the unwinder, which may panic: `escape` brings it back, on a stack of its own"),
+    (
+        "shmaudit::escape::guarded",
+        "a step of the unwinder, which may panic: `escape` brings it back, on a stack of its own",
+    ),
 ];
 
 /// What must not be reached.
@@ -147,7 +150,10 @@ impl Found {
 /// Follows one hook.
 pub fn judge(code: &Code, hook: &str, found: &mut Found) -> Result<(), Stop> {
     let came = code.reached(code.named(hook)?, |name| match COLD.iter().find(|(cold, _)| *cold == name) {
-        Some((cold, _)) => !found.used.insert(cold) && false,
+        Some((cold, _)) => {
+            found.used.insert(cold);
+            false
+        }
         None => true,
     });
     for &at in came.keys() {
