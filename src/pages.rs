@@ -14,6 +14,7 @@ const COARSE: u32 = u32::MAX;
 
 static ROOTS: [AtomicU32; TOP] = [const { AtomicU32::new(0) }; TOP];
 static POOL: [[AtomicU64; NODE_WORDS]; NODES] = [const { [const { AtomicU64::new(0) }; NODE_WORDS] }; NODES];
+#[unsafe(link_section = ".data.hot")]
 static USED: AtomicU32 = AtomicU32::new(0);
 
 enum Node {
