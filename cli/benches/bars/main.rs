@@ -34,7 +34,7 @@ use crate::place::Place;
 /// Times the library beside the bare program and every tracer that is installed.
 #[derive(Parser)]
 struct Options {
-    /// A minute instead of ten: fewer rounds, wider spread.
+    /// A minute instead of four: fewer rounds, wider spread.
     #[arg(long)]
     quick: bool,
     /// Write the JSON to this file as well, for people to read.
