@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind, Unwinder};
+use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
 use shmaudit_core::procfs;
 
 use crate::recorder::Recorder;
@@ -95,13 +95,11 @@ impl Loaded {
         self.file(address).is_some_and(|file| (file.text.0..file.text.1).contains(&address))
     }
 
-    /// Whether signal handlers return to `address`, which is on the stack: `mov rax, SYS_rt_sigreturn; syscall`, as
-    /// debuggers know it too. musl has no tables for it, and those of glibc are beyond the unwinder.
-    pub fn is_trampoline(&self, address: FrameAddress) -> bool {
+    /// Whether `at` is where signal handlers return to: `mov rax, SYS_rt_sigreturn; syscall`, as debuggers know it too. musl
+    /// has no tables for it, and those of glibc are beyond the unwinder.
+    pub fn is_trampoline(&self, at: usize) -> bool {
         const CODE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-        let at = address.address() as usize;
         cfg!(target_arch = "x86_64")
-            && address.is_return_address()
             && self.is_code(at)
             && self.is_code(at + CODE.len())
             // SAFETY: the code of a loaded file, which a frame of this thread returns to.

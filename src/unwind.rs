@@ -164,7 +164,12 @@ unsafe extern "C" fn step(step: *mut core::ffi::c_void) -> usize {
 impl Step<'_> {
     /// Keeps the frame if it is one. Whether it is to be left.
     fn arrive(&mut self) -> bool {
-        let place = self.position.place as usize;
+        let at = &mut self.position;
+        // No call is before what a signal handler returns to.
+        if at.sure && at.is_return && self.loaded.is_trampoline(at.place as usize + 1) {
+            (at.place, at.is_return) = (at.place + 1, false);
+        }
+        let place = at.place as usize;
         if self.loaded.is_own(place) {
             return true;
         }
@@ -190,7 +195,7 @@ impl Step<'_> {
     /// Leaves the frame.
     fn leave(&mut self) -> Option<()> {
         let at = &mut self.position;
-        if at.sure && self.loaded.is_trampoline(address(at)?) {
+        if at.sure && !at.is_return && self.loaded.is_trampoline(at.place as usize) {
             at.may_read(self.limits, true);
             return if at.is_too_far() { None } else { interrupted(at) };
         }
