@@ -3,10 +3,9 @@
 //! A hook starts a [`Seen`] before the real call and ends it after; what lies between is the program's own. Ending writes
 //! one record, enters a new object into the registry, and logs the call where asked to.
 
+use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
-
-use alloc::boxed::Box;
 
 use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
@@ -30,7 +29,23 @@ pub struct Audit {
     pub log: Option<Log>,
 }
 
+// What every call reads stands together, in a section of its own: the program and the kernel leave little of it in the
+// processor's caches between two calls.
+
+#[unsafe(link_section = ".data.hot")]
 static AUDIT: AtomicPtr<Audit> = AtomicPtr::new(core::ptr::null_mut());
+
+struct Place(UnsafeCell<MaybeUninit<Audit>>);
+
+// SAFETY: written once, before anybody reads it.
+unsafe impl Sync for Place {}
+
+#[unsafe(link_section = ".data.hot")]
+static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// The `Trace` bits of calls that are logged; 0 where there is no log.
+#[unsafe(link_section = ".data.hot")]
+static LOGGED: AtomicU8 = AtomicU8::new(0);
 
 /// 0 nobody began, 1 somebody is at it, 2 ready, 3 it does not work here.
 static STAGE: AtomicU8 = AtomicU8::new(0);
@@ -48,7 +63,7 @@ pub fn get() -> Option<&'static Audit> {
 #[inline(always)]
 pub fn ready() -> Option<&'static Audit> {
     let audit = AUDIT.load(Ordering::Acquire);
-    // SAFETY: a leaked box, never changed.
+    // SAFETY: written once, never changed.
     if audit.is_null() { None } else { Some(unsafe { &*audit }) }
 }
 
@@ -68,7 +83,10 @@ pub fn begin(given: Option<start::Given>) -> Option<&'static Audit> {
     let audit = start::start(given);
     STAGE.store(if audit.is_some() { 2 } else { 3 }, Ordering::Release);
     if let Some(audit) = audit {
-        AUDIT.store(Box::into_raw(audit), Ordering::Release);
+        LOGGED.store(if audit.log.is_some() { audit.options.trace } else { 0 }, Ordering::Relaxed);
+        // SAFETY: nobody else writes it: `STAGE` was ours to set; nobody reads it before the pointer is stored.
+        let place = unsafe { (*PLACE.0.get()).write(audit) };
+        AUDIT.store(place, Ordering::Release);
     }
     drop(kept);
     ready()
@@ -158,21 +176,21 @@ impl Seen {
     pub fn end(self, ret: i64, failed: bool, about: About) {
         if let Some(audit) = self.audit {
             let errno = if failed { errno::get() } else { 0 };
-            audit.note(self, ret, errno, about);
+            audit.note(self, State::Done, ret, errno, &about);
         }
     }
 
     /// As `end`, for calls that return an error number.
     pub fn end_with_errno(self, ret: i32, about: About) {
         if let Some(audit) = self.audit {
-            audit.note(self, i64::from(ret), ret, about);
+            audit.note(self, State::Done, i64::from(ret), ret, &about);
         }
     }
 
     /// Notes a release before it happens, so that nobody's re-use of what it releases is noted first.
     #[inline(always)]
     pub fn begin(self, about: About<'_>) -> Begun<'_> {
-        let ticket = self.audit.map(|audit| audit.note_begun(self, about));
+        let ticket = self.audit.map(|audit| audit.note(self, State::Begun, 0, 0, &about));
         Begun { seen: self, about, ticket }
     }
 
@@ -182,7 +200,7 @@ impl Seen {
     pub fn begin_making(self, family: Family, about: About<'_>) -> Making<'_> {
         let object = ObjectId { family, ..ObjectId::NONE };
         let late = About { flags: about.flags | FLAG_LATE, ..about.object(object) };
-        let ticket = self.audit.map(|audit| audit.note_begun(self, late));
+        let ticket = self.audit.map(|audit| audit.note(self, State::Begun, 0, 0, &late));
         Making { seen: self, about, ticket }
     }
 }
@@ -205,34 +223,32 @@ impl Begun<'_> {
     pub fn end(self, ret: i64, failed: bool) {
         if let (Some(audit), Some(ticket)) = (self.seen.audit, self.ticket) {
             let errno = if failed { errno::get() } else { 0 };
-            audit.note_end(self.seen, ticket, ret, errno, self.about);
+            audit.note_end(self.seen, ticket, ret, errno, &self.about);
         }
     }
 }
 
 impl Audit {
-    /// Calls `use_it` with the record of a call as it is now.
+    /// The record of a call, written at `now`.
     #[inline(always)]
-    fn with_event<R>(
+    #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
+    fn event<'a>(
         &self,
         seen: Seen,
         state: State,
         ret: i64,
         errno: i32,
-        about: About,
-        use_it: impl FnOnce(&mut Event) -> R,
-    ) -> R {
-        let now = clock::now();
+        about: &About<'a>,
+        now: u64,
+        frames: &'a [u64],
+    ) -> Event<'a> {
         let me = process::me(&self.recorder);
-        let mut room = [MaybeUninit::<u64>::uninit(); MAX_FRAMES];
-        let frames = stack::capture(&mut room, self.options.stacks, &self.recorder);
-        let took = now.wrapping_sub(seen.started);
-        let mut event = Event {
+        Event {
             call: seen.call,
             state,
             flags: if about.data.len() > MAX_DATA { about.flags | FLAG_CUT } else { about.flags },
             ticks: now,
-            took: if took > u64::from(u32::MAX) { u32::MAX } else { took as u32 },
+            took: now.wrapping_sub(seen.started).min(u64::from(u32::MAX)) as u32,
             errno,
             process: me.slot,
             pid: me.pid,
@@ -243,34 +259,46 @@ impl Audit {
             object: about.object,
             data: about.data.get(..about.data.len().min(MAX_DATA)).unwrap_or(&[]),
             frames,
-        };
-        use_it(&mut event)
+        }
     }
 
+    /// Writes the record of a call: the one place where it happens, for it is long.
     #[inline(never)]
-    fn note(&'static self, seen: Seen, ret: i64, errno: i32, about: About) {
-        self.recorder.count(seen.call, errno);
-        self.with_event(seen, State::Done, ret, errno, about, |event| {
-            self.recorder.append(event);
-            if errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0 {
-                self.enter(event, about);
+    fn note(&'static self, seen: Seen, state: State, ret: i64, errno: i32, about: &About) -> Ticket {
+        let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
+        let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
+        let now = if state == State::Begun { seen.started } else { clock::now() };
+        let (ticket, order) = self.recorder.append(self.event(seen, state, ret, errno, about, now, frames));
+        if state == State::Done {
+            self.recorder.count(seen.call, errno);
+            let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
+            if made || self.logs(seen.call) {
+                self.note_more(seen, ret, errno, about, (now, order), frames);
             }
-            self.log(event, about);
-        });
+        }
+        ticket
+    }
+
+    /// What few calls need. The event is made anew, so that most calls' never is in memory.
+    #[cold]
+    #[inline(never)]
+    fn note_more(&'static self, seen: Seen, ret: i64, errno: i32, about: &About, at: (u64, u64), frames: &[u64]) {
+        let event = Event { order: at.1, ..self.event(seen, State::Done, ret, errno, about, at.0, frames) };
+        if errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0 {
+            self.enter(&event, about);
+        }
+        if self.logs(seen.call) {
+            self.log(&event, about);
+        }
     }
 
     #[inline(never)]
-    fn note_begun(&self, seen: Seen, about: About) -> Ticket {
-        self.with_event(seen, State::Begun, 0, 0, about, |event| self.recorder.append(event))
-    }
-
-    #[inline(never)]
-    fn note_end(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: About) {
+    fn note_end(&'static self, seen: Seen, ticket: Ticket, ret: i64, errno: i32, about: &About) {
         self.recorder.count(seen.call, errno);
         let took = clock::now().wrapping_sub(seen.started);
         self.recorder.finish(ticket, took.min(u64::from(u32::MAX)) as u32, errno, ret);
         if self.logs(seen.call) {
-            self.with_event(seen, State::Done, ret, errno, about, |event| self.log(event, about));
+            self.log_end(seen, ret, errno, about);
         }
     }
 
@@ -294,32 +322,37 @@ impl Audit {
         let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
         if made || self.logs(seen.call) {
             let mut args = [0; MAX_ARGS];
-            let own = about.args.len() - late_args(seen.call).min(about.args.len());
+            let own = about.args.len().saturating_sub(late_args(seen.call));
             for (place, &arg) in args.iter_mut().zip(about.args.iter().take(own).chain(&opening)) {
                 *place = arg;
             }
             let args = args.get(..about.args.len()).unwrap_or(&[]);
-            let about = About { mark: Some(head), args, ..about };
-            self.with_event(seen, State::Done, ret, errno, about, |event| {
-                if made {
-                    self.enter(event, about);
-                }
-                self.log(event, about);
-            });
+            let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
+            let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
+            self.note_more(seen, ret, errno, &About { args, ..about }, (now, end.order), frames);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn log_end(&'static self, seen: Seen, ret: i64, errno: i32, about: &About) {
+        let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
+        let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
+        self.log(&self.event(seen, State::Done, ret, errno, about, clock::now(), frames), about);
     }
 
     /// Records, without counting or logging it, that a descriptor of `object` has been closed where no hook saw it.
     pub fn note_unseen_close(&self, fd: i32, object: ObjectId) {
-        let seen = Seen { audit: None, call: Call::Close, started: clock::now() };
+        let now = clock::now();
+        let seen = Seen { audit: None, call: Call::Close, started: now };
         let args = [fd as u32 as u64];
         let about = About::args(&args).object(object);
-        self.with_event(seen, State::Done, 0, 0, about, |event| self.recorder.append(event));
+        self.recorder.append(self.event(seen, State::Done, 0, 0, &about, now, &[]));
     }
 
     /// Enters the object that `event` made into the registry.
     #[cold]
-    fn enter(&self, event: &Event, about: About) {
+    fn enter(&self, event: &Event, about: &About) {
         let certain = event.flags & FLAG_CREATED != 0;
         match about.object.family {
             Family::Posix if certain => self.recorder.register(layout::hash_name(about.label), event),
@@ -337,13 +370,13 @@ impl Audit {
     /// Whether calls of this kind are logged.
     #[inline(always)]
     pub fn logs(&self, call: Call) -> bool {
-        self.log.is_some() && self.options.traces(call.trace())
+        LOGGED.load(Ordering::Relaxed) & call.trace() as u8 != 0
     }
 
-    #[inline(always)]
-    fn log(&'static self, event: &Event, about: About) {
-        if self.logs(event.call)
-            && (event.call.trace() != Trace::Process || self.recorder.is_concerned())
+    #[cold]
+    #[inline(never)]
+    fn log(&'static self, event: &Event, about: &About) {
+        if (event.call.trace() != Trace::Process || self.recorder.is_concerned())
             && let Some(log) = &self.log
         {
             let kept = errno::Kept::new();

@@ -20,14 +20,23 @@ use crate::{code, contain, process, sys};
 
 const ROOM: usize = 4096;
 
-/// An address and its frames, several where calls were inlined there.
+/// An address and what is known of it.
 struct Site {
     address: AtomicU64,
-    frames: AtomicPtr<Vec<Frame>>,
+    known: AtomicPtr<Known>,
 }
 
+/// Its frames, several where calls were inlined there, and the innermost as a line shows it.
+struct Known {
+    frames: Vec<Frame>,
+    caller: Vec<u8>,
+}
+
+/// Most bytes of a caller in a line.
+const CALLER_BYTES: usize = 200;
+
 static SITES: [Site; ROOM] =
-    [const { Site { address: AtomicU64::new(0), frames: AtomicPtr::new(core::ptr::null_mut()) } }; ROOM];
+    [const { Site { address: AtomicU64::new(0), known: AtomicPtr::new(core::ptr::null_mut()) } }; ROOM];
 /// The thread that resolves an address, 0 for none. It stays taken when that went wrong.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 /// No further address is tried.
@@ -52,6 +61,15 @@ static NAMES: Holder = Holder(UnsafeCell::new(None));
 
 /// The frames at a return address, innermost first; empty where nothing is known.
 pub fn frames(audit: &'static Audit, address: u64) -> &'static [Frame] {
+    known(audit, address).map_or(&[], |known| &known.frames)
+}
+
+/// The innermost of them as a line shows it.
+pub fn caller(audit: &'static Audit, address: u64) -> &'static [u8] {
+    known(audit, address).map_or(&[], |known| &known.caller)
+}
+
+fn known(audit: &'static Audit, address: u64) -> Option<&'static Known> {
     // Where a file was unloaded, the same address may be another function's.
     let key = address | code::era(address as usize - 1) << 48;
     let me = sys::thread_pointer();
@@ -59,10 +77,10 @@ pub fn frames(audit: &'static Audit, address: u64) -> &'static [Frame] {
         let site = match find(key) {
             Ok(site) => return site.known(),
             Err(Some(site)) => site,
-            Err(None) => return &[],
+            Err(None) => return None,
         };
         if GIVEN_UP.load(Ordering::Relaxed) {
-            return &[];
+            return None;
         }
         match BUSY.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {
@@ -70,19 +88,19 @@ pub fn frames(audit: &'static Audit, address: u64) -> &'static [Frame] {
                 if site.address.load(Ordering::Acquire) == 0 {
                     if !contain::run(resolve, (&raw mut task).cast()) {
                         GIVEN_UP.store(true, Ordering::Relaxed);
-                        return &[];
+                        return None;
                     }
                     site.address.store(key, Ordering::Release);
                 }
                 BUSY.store(0, Ordering::Release);
             }
             // A handler that came while this very thread resolves.
-            Err(holder) if holder == me => return &[],
+            Err(holder) if holder == me => return None,
             Err(_) => sys::nap(NAP_NS),
         }
     }
     GIVEN_UP.store(true, Ordering::Relaxed);
-    &[]
+    None
 }
 
 /// The place of `key`, or the place that it may take.
@@ -110,10 +128,9 @@ pub fn forked() {
 }
 
 impl Site {
-    fn known(&self) -> &'static [Frame] {
-        let frames = self.frames.load(Ordering::Acquire);
+    fn known(&self) -> Option<&'static Known> {
         // SAFETY: a leaked box, never changed once its address is stored.
-        if frames.is_null() { &[] } else { unsafe { &*frames } }
+        unsafe { self.known.load(Ordering::Acquire).as_ref() }
     }
 }
 
@@ -140,16 +157,22 @@ fn resolve(task: *mut c_void) {
         names.records = records;
     }
     let frames = names.symbols.resolve(&names.modules, task.address, false).to_vec();
-    task.site.frames.store(Box::into_raw(Box::new(frames)), Ordering::Release);
+    let mut room = [0; CALLER_BYTES];
+    let mut caller = Line::new(&mut room);
+    if let Some(frame) = frames.first() {
+        write(&mut caller, frame);
+    }
+    let caller = caller.as_bytes().to_vec();
+    task.site.known.store(Box::into_raw(Box::new(Known { frames, caller })), Ordering::Release);
 }
 
 /// The last part of a path.
-pub fn base(path: &str) -> &str {
+fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Writes `main posix_shm.c:16`, or `main (posix_shm+0x1139)` where the line is not known.
-pub fn write(line: &mut Line, frame: &Frame) {
+fn write(line: &mut Line, frame: &Frame) {
     if let Some(function) = &frame.function {
         words::escaped(line, function.as_bytes());
         line.byte(b' ');

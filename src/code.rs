@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, MustNotAllocateDuringUnwind, Unwinder};
+use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
 use shmaudit_core::procfs;
 
 use crate::recorder::Recorder;
 use crate::start::read_file;
-use crate::{clock, elf, errno, modules, process, sys};
+use crate::{clock, elf, errno, modules, process, rules, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::UnwinderX86_64 as Native;
@@ -26,8 +26,6 @@ use framehop::aarch64::UnwinderAarch64 as Native;
 pub struct Loaded {
     /// The unwinder that knows it.
     pub unwinder: Native<&'static [u8], MustNotAllocateDuringUnwind>,
-    /// Tells one list from another.
-    pub generation: usize,
     /// The files, sorted.
     files: Vec<File>,
     /// This library's own.
@@ -70,7 +68,6 @@ static CURRENT: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 static FIRST: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 /// Taken while a list is made.
 static BUSY: AtomicBool = AtomicBool::new(false);
-static GENERATIONS: AtomicUsize = AtomicUsize::new(1);
 
 /// Pages that were looked up and belong to no file, doubled, and one more where they are code all the same: made at run time.
 static UNKNOWN: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
@@ -98,13 +95,11 @@ impl Loaded {
         self.file(address).is_some_and(|file| (file.text.0..file.text.1).contains(&address))
     }
 
-    /// Whether signal handlers return to `address`, which is on the stack: `mov rax, SYS_rt_sigreturn; syscall`, as
-    /// debuggers know it too. musl has no tables for it, and those of glibc are beyond the unwinder.
-    pub fn is_trampoline(&self, address: FrameAddress) -> bool {
+    /// Whether `at` is where signal handlers return to: `mov rax, SYS_rt_sigreturn; syscall`, as debuggers know it too. musl
+    /// has no tables for it, and those of glibc are beyond the unwinder.
+    pub fn is_trampoline(&self, at: usize) -> bool {
         const CODE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-        let at = address.address() as usize;
         cfg!(target_arch = "x86_64")
-            && address.is_return_address()
             && self.is_code(at)
             && self.is_code(at + CODE.len())
             // SAFETY: the code of a loaded file, which a frame of this thread returns to.
@@ -140,7 +135,7 @@ impl Loaded {
         if let Some(unwind) = file.unwind() {
             unwinder.add_module(unwind);
         }
-        Loaded { unwinder, files, own: self.own, generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) }
+        Loaded { unwinder, files, own: self.own }
     }
 }
 
@@ -221,7 +216,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Reads the loaded files' unwind tables.
 pub fn start() {
-    let mut loaded = Loaded { unwinder: Native::new(), files: Vec::new(), own: (0, 0), generation: 0 };
+    let mut loaded = Loaded { unwinder: Native::new(), files: Vec::new(), own: (0, 0) };
     let own = elf::own_address();
     elf::modules(|module| {
         if module.holds(own) {
@@ -249,6 +244,7 @@ pub fn current() -> Option<&'static Loaded> {
 }
 
 /// Times that a file was, or may have been, unloaded.
+#[unsafe(link_section = ".data.hot")]
 static UNLOADS: AtomicUsize = AtomicUsize::new(0);
 /// When the last one was, in ticks.
 static UNLOADED: AtomicU64 = AtomicU64::new(0);
@@ -261,11 +257,20 @@ pub fn era(address: usize) -> u64 {
     if stays { 0 } else { (UNLOADS.load(Ordering::Relaxed) as u64 & 0x3fff) + 1 }
 }
 
+/// How often files were unloaded: as long as this is the same, the same address is the same code. To be asked for before
+/// the list.
+#[inline(always)]
+pub fn unloads() -> u64 {
+    UNLOADS.load(Ordering::Acquire) as u64
+}
+
 /// A file was unloaded, or may have been: later files are looked up anew.
 pub fn unloaded() {
-    UNLOADS.fetch_add(1, Ordering::Relaxed);
-    UNLOADED.store(clock::now(), Ordering::Relaxed);
     CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
+    if (UNLOADS.fetch_add(1, Ordering::AcqRel) as u64 + 1).is_multiple_of(rules::ERAS) {
+        rules::forget();
+    }
+    UNLOADED.store(clock::now(), Ordering::Relaxed);
     for page in &UNKNOWN {
         page.store(0, Ordering::Relaxed);
     }
@@ -298,6 +303,7 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
         known if known == page << 1 && page != 0 => return Learned::Data,
         _ => {}
     }
+    let unloads = unloads();
     let Some(now) = current() else { return Learned::Code };
     if BUSY.swap(true, Ordering::Acquire) {
         return Learned::Code;
@@ -310,6 +316,10 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
     let learned = match (grown, at) {
         (Some(grown), _) => {
             CURRENT.store(core::ptr::from_ref(grown).cast_mut(), Ordering::Release);
+            if self::unloads() != unloads {
+                // It may hold what was unloaded meanwhile.
+                CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
+            }
             Learned::File
         }
         (None, Some(at)) if at.exec => Learned::Code,

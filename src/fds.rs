@@ -40,6 +40,12 @@ pub fn set_shm_dev(dev: u64) {
     SHM_DEV.store(dev, Ordering::Relaxed);
 }
 
+/// Whether `fd` is known to be an object.
+#[inline(always)]
+pub fn is_object(fd: i32) -> bool {
+    FDS.get(fd as usize).is_some_and(|word| word.load(Ordering::Relaxed) != 0)
+}
+
 /// The object that `fd` is, if it is known to be one.
 #[inline(always)]
 pub fn object(fd: i32) -> Option<ObjectId> {

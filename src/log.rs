@@ -39,10 +39,10 @@ impl Sink {
     }
 
     fn look_at(&self, fd: i32) -> bool {
-        let Ok(stat) = sys::fstat(fd) else { return false };
-        self.dev.store(stat.st_dev, Ordering::Relaxed);
-        self.ino.store(stat.st_ino, Ordering::Relaxed);
-        self.kind.store(stat.st_mode & libc::S_IFMT, Ordering::Relaxed);
+        let Ok(file) = sys::identity(fd) else { return false };
+        self.dev.store(file.dev, Ordering::Relaxed);
+        self.ino.store(file.ino, Ordering::Relaxed);
+        self.kind.store(file.mode & libc::S_IFMT, Ordering::Relaxed);
         self.fd.store(fd, Ordering::Release);
         true
     }
@@ -51,8 +51,8 @@ impl Sink {
     fn is_same(&self) -> bool {
         let fd = self.fd.load(Ordering::Acquire);
         fd >= 0
-            && sys::fstat(fd).is_ok_and(|stat| {
-                stat.st_dev == self.dev.load(Ordering::Relaxed) && stat.st_ino == self.ino.load(Ordering::Relaxed)
+            && sys::identity(fd).is_ok_and(|file| {
+                file.dev == self.dev.load(Ordering::Relaxed) && file.ino == self.ino.load(Ordering::Relaxed)
             })
     }
 
@@ -88,6 +88,16 @@ pub fn to_stderr(bytes: &[u8]) -> bool {
     stderr_is_same() && bytes.chunks(4096).all(|piece| STDERR.put(piece))
 }
 
+/// The descriptor that a log's file was opened at last, -1 for none.
+#[unsafe(link_section = ".data.hot")]
+static FILE_AT: AtomicI32 = AtomicI32::new(-1);
+
+/// Whether the log's own descriptor may have this number.
+#[inline(always)]
+pub fn may_be_at(fd: i32) -> bool {
+    FILE_AT.load(Ordering::Relaxed) == fd
+}
+
 /// Where lines go.
 pub struct Log {
     /// `None`: standard error.
@@ -100,7 +110,6 @@ pub struct Log {
 const FIRST_FD: usize = 211;
 const LINE_BYTES: usize = 4096;
 const PATH_BYTES: usize = 320;
-const CALLER_BYTES: usize = 200;
 /// How long a reader that does not read is waited for, once.
 const PATIENCE_MS: usize = 1000;
 
@@ -123,7 +132,6 @@ impl Log {
     }
 
     /// The program closes or replaces the descriptors `first` to `last`.
-    #[inline(always)]
     pub fn give_way(&self, first: i32, last: i32) {
         let Some((sink, _)) = &self.file else { return };
         let fd = sink.fd.load(Ordering::Relaxed);
@@ -146,7 +154,7 @@ impl Log {
     }
 
     /// Logs one call.
-    pub fn call(&self, audit: &'static Audit, event: &Event, about: About) {
+    pub fn call(&self, audit: &'static Audit, event: &Event, about: &About) {
         let Some(scratch) = Scratch::take() else {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
@@ -155,16 +163,12 @@ impl Log {
         let room = unsafe { &mut *scratch.0.room.get() };
         let mut path = Line::new(&mut room.path);
         object_path(&mut path, event, about);
-        let mut caller = Line::new(&mut room.caller);
-        let frame = event.frames.first().and_then(|&address| callers::frames(audit, address).first());
-        if let Some(frame) = frame {
-            callers::write(&mut caller, frame);
-        }
+        let now = clock::realtime();
         let extra = Extra {
-            unix_ns: clock::realtime(),
-            took_ns: clock::nanoseconds(&audit.recorder, u64::from(event.took)),
+            unix_ns: now,
+            took_ns: clock::nanoseconds(&audit.recorder, u64::from(event.took), now),
             object_path: if path.is_empty() { None } else { Some(path.as_bytes()) },
-            caller: caller.as_bytes(),
+            caller: event.frames.first().map_or(&[], |&address| callers::caller(audit, address)),
         };
         let mut line = Line::new(&mut room.line);
         match audit.options.log_format {
@@ -196,6 +200,7 @@ fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
         // Few descriptors are allowed here, and all are the program's: each line opens the file for itself.
         return Err(-high as i32);
     }
+    FILE_AT.store(high as i32, Ordering::Relaxed);
     if sink.look_at(high as i32) { Ok(()) } else { Err(libc::EBADF) }
 }
 
@@ -203,7 +208,6 @@ fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
 struct Room {
     line: [u8; LINE_BYTES],
     path: [u8; PATH_BYTES],
-    caller: [u8; CALLER_BYTES],
 }
 
 struct Shelf {
@@ -218,7 +222,7 @@ unsafe impl Sync for Shelf {}
 static SHELVES: [Shelf; 64] = [const {
     Shelf {
         taken: AtomicBool::new(false),
-        room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES], caller: [0; CALLER_BYTES] }),
+        room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES] }),
     }
 }; 64];
 
@@ -264,7 +268,7 @@ fn resolved(audit: &'static Audit, address: u64, each: &mut dyn FnMut(&logline::
 }
 
 /// The path of the object that a call returned a descriptor of, as /proc/self/fd would show it.
-fn object_path(path: &mut Line, event: &Event, about: About) {
+fn object_path(path: &mut Line, event: &Event, about: &About) {
     match event.object.family {
         Family::Posix if !about.label.is_empty() => {
             path.str("/dev/shm/");

@@ -27,6 +27,18 @@ impl<F: Copy> Slot<F> {
         // whose declaration `signatures` compares with libc's.
         Some(unsafe { core::mem::transmute_copy(&address) })
     }
+
+    /// As `get`, looked up now where a hook runs before the library's start.
+    #[inline(always)]
+    pub fn late(&self) -> Option<F> {
+        match self.get() {
+            Some(function) => Some(function),
+            None => {
+                resolve_late();
+                self.get()
+            }
+        }
+    }
 }
 
 macro_rules! next_table {
@@ -38,6 +50,7 @@ macro_rules! next_table {
         }
 
         /// All next definitions.
+        #[unsafe(link_section = ".data.hot")]
         pub static NEXT: Next = Next { $($symbol: Slot::empty(),)* };
 
         const NAMES: &[&CStr] = &[$(
@@ -68,7 +81,7 @@ pub fn resolve() {
 
 /// Fills the table on the first call of a hook that runs before the library's start, or finds a name undefined.
 #[cold]
-pub fn resolve_late() {
+fn resolve_late() {
     static TRIED: AtomicUsize = AtomicUsize::new(0);
     if TRIED.swap(1, Ordering::Relaxed) == 0 {
         resolve();

@@ -14,6 +14,7 @@ const COARSE: u32 = u32::MAX;
 
 static ROOTS: [AtomicU32; TOP] = [const { AtomicU32::new(0) }; TOP];
 static POOL: [[AtomicU64; NODE_WORDS]; NODES] = [const { [const { AtomicU64::new(0) }; NODE_WORDS] }; NODES];
+#[unsafe(link_section = ".data.hot")]
 static USED: AtomicU32 = AtomicU32::new(0);
 
 enum Node {
@@ -108,11 +109,13 @@ pub fn remove(start: usize, length: usize) {
 }
 
 /// Whether any page of it is ours.
-#[inline]
+#[inline(always)]
 pub fn any(start: usize, length: usize) -> bool {
-    if USED.load(Ordering::Relaxed) == 0 {
-        return false;
-    }
+    USED.load(Ordering::Relaxed) != 0 && any_marked(start, length)
+}
+
+#[inline(never)]
+fn any_marked(start: usize, length: usize) -> bool {
     let found = core::cell::Cell::new(false);
     words(
         start,

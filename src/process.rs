@@ -7,13 +7,17 @@ use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, contain, heap, log, stack, sys};
+use crate::{audit, callers, clock, code, contain, heap, log, sys, unwind};
 
+#[unsafe(link_section = ".data.hot")]
 static PID: AtomicU32 = AtomicU32::new(0);
+#[unsafe(link_section = ".data.hot")]
 static SLOT: AtomicU32 = AtomicU32::new(NO_SLOT);
 /// A page that every fork that copies memory wipes: 1 in the process that set it, 0 in a child.
+#[unsafe(link_section = ".data.hot")]
 static FORK_PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 /// Where the thread id stands relative to the thread pointer; 0: not known.
+#[unsafe(link_section = ".data.hot")]
 static TID_OFFSET: AtomicI32 = AtomicI32::new(0);
 /// Whether forked children are audited.
 static FOLLOW: AtomicBool = AtomicBool::new(true);
@@ -130,7 +134,6 @@ pub fn is_vfork_child() -> bool {
 
 /// Threads that are inside a call of libc that may come back through another hook.
 static INSIDE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
-static INSIDE_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Marks the calling thread as inside such a call until dropped.
 pub struct Inside(Option<&'static AtomicUsize>);
@@ -141,9 +144,6 @@ impl Inside {
         let me = sys::thread_pointer();
         let free =
             INSIDE.iter().find(|place| place.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok());
-        if free.is_some() {
-            INSIDE_COUNT.fetch_add(1, Ordering::Relaxed);
-        }
         Inside(free)
     }
 }
@@ -151,7 +151,6 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         if let Some(place) = self.0 {
-            INSIDE_COUNT.fetch_sub(1, Ordering::Relaxed);
             place.store(0, Ordering::Release);
         }
     }
@@ -159,10 +158,8 @@ impl Drop for Inside {
 
 /// Whether the calling thread is inside such a call: before glibc 2.34, librt's `shm_open` calls `open` by its name.
 pub fn is_inside() -> bool {
-    INSIDE_COUNT.load(Ordering::Relaxed) != 0 && {
-        let me = sys::thread_pointer();
-        INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
-    }
+    let me = sys::thread_pointer();
+    INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
 }
 
 struct Place(&'static [core::sync::atomic::AtomicU64]);
@@ -285,11 +282,10 @@ fn adopt(recorder: &Recorder) {
     callers::forked();
     contain::forked();
     log::forked();
-    stack::forked();
+    unwind::forked();
     for place in &INSIDE {
         place.store(0, Ordering::Relaxed);
     }
-    INSIDE_COUNT.store(0, Ordering::Relaxed);
     let number = take_reserved();
     for (thread, _) in &FORKS {
         thread.store(0, Ordering::Relaxed);

@@ -8,18 +8,13 @@ use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED};
 
 use crate::next::NEXT;
 use crate::process::Inside;
-use crate::{errno, sys};
+use crate::sys::Identity;
+use crate::{errno, filter, sys};
 
 /// The next definition of `$name`, looked up late where a hook runs before everything else.
 macro_rules! next {
     ($name:ident) => {
-        match crate::next::NEXT.$name.get() {
-            Some(function) => Some(function),
-            None => {
-                crate::next::resolve_late();
-                crate::next::NEXT.$name.get()
-            }
-        }
+        crate::next::NEXT.$name.late()
     };
 }
 pub(crate) use next;
@@ -165,8 +160,23 @@ pub unsafe fn shmctl(shmid: c_int, cmd: c_int, buf: *mut shmid_ds) -> c_int {
     }
 }
 
+/// What file `fd` is; errno is kept.
+pub fn identity(fd: c_int) -> Option<Identity> {
+    if filter::is_none() {
+        return sys::identity(fd).ok();
+    }
+    let stat = fstat(fd)?;
+    Some(Identity {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        mode: stat.st_mode,
+        uid: stat.st_uid,
+        size: stat.st_size as u64,
+    })
+}
+
 /// `fstat` by the C library's own call, which a program's system-call filter knows; errno is kept.
-pub fn fstat(fd: c_int) -> Option<libc::stat> {
+fn fstat(fd: c_int) -> Option<libc::stat> {
     let kept = errno::Kept::new();
     let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
     let result = if let Some(next) = NEXT.fstat.get() {

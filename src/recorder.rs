@@ -13,8 +13,14 @@ use shmaudit_core::record::{self, Event, LateEnd, Slot, TAG_HEAD, TAG_MORE, UNIT
 use crate::journal::JournalFile;
 use crate::{clock, sys};
 
-/// The mapping.
+/// The mapping. What every call needs comes first, in one cache line.
+#[repr(C, align(64))]
 pub struct Recorder {
+    ring: &'static [[AtomicU64; UNIT_WORDS]],
+    counters: &'static [AtomicU64],
+    head: &'static AtomicU64,
+    /// Frames kept per call.
+    pub stacks: usize,
     words: &'static [AtomicU64],
     regions: [&'static [AtomicU64]; layout::REGION_COUNT],
     /// Words of a registry entry.
@@ -28,6 +34,9 @@ pub struct Ticket {
     sum: u32,
     process: Slot,
 }
+
+/// Words that are not there.
+static NOWHERE: AtomicU64 = AtomicU64::new(0);
 
 /// Records between two readings of the wall clock that tell a reader how long a tick is.
 const CLOCK_PERIOD: u64 = 4096;
@@ -47,7 +56,7 @@ impl Recorder {
                     // A core file of the program should not hold ours.
                     // SAFETY: advice on our own mapping.
                     unsafe { sys::call(libc::SYS_madvise, at as usize, total, libc::MADV_DONTDUMP as usize, 0, 0, 0) };
-                    let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8);
+                    let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8, stacks);
                     recorder.write_header(&sizes, stacks, total);
                     return Ok(recorder);
                 }
@@ -69,7 +78,7 @@ impl Recorder {
             // SAFETY: a new file's pages, aligned and allocated, never unmapped; shared, so only atomics.
             Ok(at) => unsafe {
                 let words = core::slice::from_raw_parts(at.cast::<AtomicU64>(), total / 8);
-                let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8);
+                let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8, stacks);
                 recorder.write_header(&sizes, stacks, total);
                 Ok(recorder)
             },
@@ -84,9 +93,19 @@ impl Recorder {
         words: &'static [AtomicU64],
         regions: [(usize, usize); layout::REGION_COUNT],
         entry_words: usize,
+        stacks: usize,
     ) -> Recorder {
         let slice = |(offset, length): (usize, usize)| words.get(offset / 8..(offset + length) / 8).unwrap_or(&[]);
-        Recorder { words, regions: regions.map(slice), entry_words }
+        let regions = regions.map(slice);
+        Recorder {
+            ring: regions[Region::Ring as usize].as_chunks().0,
+            counters: regions[Region::Counters as usize],
+            head: words.get(header::HEAD).unwrap_or(&NOWHERE),
+            stacks,
+            words,
+            regions,
+            entry_words,
+        }
     }
 
     fn write_header(&self, sizes: &Sizes, stacks: usize, total: usize) {
@@ -115,7 +134,6 @@ impl Recorder {
 
     /// A word of the header.
     pub fn word(&self, index: usize) -> &'static AtomicU64 {
-        static NOWHERE: AtomicU64 = AtomicU64::new(0);
         self.words.get(index).unwrap_or(&NOWHERE)
     }
 
@@ -133,12 +151,11 @@ impl Recorder {
     #[inline(always)]
     pub fn count(&self, call: Call, errno: i32) {
         let base = usize::from(call.number()) * layout::COUNTER_WORDS;
-        let counters = self.region(Region::Counters);
-        if let Some(calls) = counters.get(base) {
+        if let Some(calls) = self.counters.get(base) {
             calls.fetch_add(1, Ordering::Relaxed);
         }
         if errno != 0
-            && let Some(failures) = counters.get(base + (errno as usize).clamp(1, ERRNOS - 1))
+            && let Some(failures) = self.counters.get(base + (errno as usize).clamp(1, ERRNOS - 1))
         {
             failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -155,64 +172,40 @@ impl Recorder {
 
     /// The position that the next record will have.
     pub fn head(&self) -> u64 {
-        self.word(header::HEAD).load(Ordering::Acquire)
+        self.head.load(Ordering::Acquire)
     }
 
-    /// Appends a record. `event.order` 0 means "its own position".
+    /// Appends a record; where its order is 0, that is its own position. Returns what a later end of it needs, and the order.
     #[inline(always)]
-    pub fn append(&self, event: &mut Event) -> Ticket {
-        let ring = self.region(Region::Ring);
-        let mask = (ring.len() / UNIT_WORDS).wrapping_sub(1);
+    pub fn append(&self, event: Event) -> (Ticket, u64) {
+        let mask = self.ring.len().wrapping_sub(1);
         let units = event.units() as u64;
-        let position = self.word(header::HEAD).fetch_add(units, Ordering::AcqRel);
-        if event.order == 0 {
-            event.order = position * 2 + 1;
-        }
-        let unit_at = |offset: u64| (position.wrapping_add(offset) as usize & mask) * UNIT_WORDS;
-        let store = |index: usize, word: u64| {
-            if let Some(place) = ring.get(index) {
+        let position = self.head.fetch_add(units, Ordering::AcqRel);
+        let event = Event { order: if event.order == 0 { position * 2 + 1 } else { event.order }, ..event };
+        let sum = record::encode_units(&event, |number, payload| {
+            let at = position.wrapping_add(number as u64);
+            let Some([first, rest @ ..]) = self.ring.get(at as usize & mask) else { return };
+            for (place, &word) in rest.iter().zip(payload) {
                 place.store(word, Ordering::Relaxed);
             }
-        };
-        let head = unit_at(0);
-        // The body comes in order, so the unit it goes to is followed, not computed.
-        let (mut unit, mut place, mut left) = (0u64, 0usize, 0usize);
-        let sum = record::encode(event, |word, value| {
-            if word < UNIT_PAYLOAD {
-                store(head + 1 + word, value);
-                return;
-            }
-            if left == 0 {
-                unit += 1;
-                place = unit_at(unit);
-                store(place, tag(position.wrapping_add(unit), TAG_MORE));
-                left = UNIT_PAYLOAD;
-            }
-            place += 1;
-            left -= 1;
-            store(place, value);
+            first.store(tag(at, if number == 0 { TAG_HEAD } else { TAG_MORE }), Ordering::Release);
         });
-        if let Some(place) = ring.get(head) {
-            place.store(tag(position, TAG_HEAD), Ordering::Release);
-        }
         if position & (CLOCK_PERIOD - 1) < units {
             self.read_clocks();
         }
-        Ticket { position, sum, process: event.process }
+        (Ticket { position, sum, process: event.process }, event.order)
     }
 
     /// The unit of the record of `ticket` that holds word `word` of it, unless the ring has turned meanwhile and it holds
     /// somebody else's.
-    fn unit_of(&self, ticket: Ticket, word: usize) -> Option<&'static [AtomicU64]> {
-        let ring = self.region(Region::Ring);
-        let units = ring.len() / UNIT_WORDS;
+    #[inline(always)]
+    fn unit_of(&self, ticket: Ticket, word: usize) -> Option<&'static [AtomicU64; UNIT_WORDS]> {
+        let units = self.ring.len();
         let position = ticket.position + (word / UNIT_PAYLOAD) as u64;
         let kind = if word < UNIT_PAYLOAD { TAG_HEAD } else { TAG_MORE };
-        let at = (position as usize & units.wrapping_sub(1)) * UNIT_WORDS;
-        let unit = ring.get(at..at + UNIT_WORDS)?;
+        let unit = self.ring.get(position as usize & units.wrapping_sub(1))?;
         let turned = self.head().wrapping_sub(ticket.position) > units as u64;
-        let ours = unit.first().map(|word| word.load(Ordering::Acquire)) == Some(tag(position, kind));
-        if turned || !ours { None } else { Some(unit) }
+        if turned || unit[0].load(Ordering::Acquire) != tag(position, kind) { None } else { Some(unit) }
     }
 
     /// Adds the end to a record that was begun before a call that may make an object. `args`: how many it has.

@@ -52,7 +52,12 @@ impl Recorder {
         let frames = room.saturating_sub(words(&without_frames)).min(event.frames.len());
         let fitting = Event { frames: event.frames.get(..frames).unwrap_or(&[]), ..*event };
         store(entry::HASH, hash);
-        record::encode(&fitting, |word, value| store(entry::RECORD + word, value));
+        record::encode_units(&fitting, |unit, payload| {
+            let at = entry::RECORD + unit * record::UNIT_PAYLOAD;
+            for (place, &word) in place.get(at..).unwrap_or(&[]).iter().zip(payload) {
+                place.store(word, Ordering::Relaxed);
+            }
+        });
         if let Some(state) = place.first() {
             state.store(event.order << 1 | 1, Ordering::Release);
         }
@@ -130,7 +135,7 @@ impl Recorder {
             }
         }
         let used = self.word(header::ENTRIES_USED);
-        let room = (entries.len() / self.entry_words) as u64;
+        let room = entries.len().checked_div(self.entry_words).unwrap_or(0) as u64;
         if used.load(Ordering::Relaxed) >= room {
             return None;
         }

@@ -1,141 +1,29 @@
-//! Call stacks: raw return addresses, found by the unwind tables of the loaded files (`code`).
+//! Call stacks: raw return addresses, innermost first.
 //!
-//! Nothing is read but the calling thread's own stack, as far up as it is known to be mapped; nothing is allocated: the
-//! unwinder's caches are made at start, and a caller that finds them all busy keeps no stack.
+//! Here is what most calls need: frames are left by rules that are known already (`rules`). Where one is not, the unwinder
+//! goes on (`unwind`). Nothing is read but the calling thread's own stack, as far up as it is known to be mapped; nothing
+//! is allocated.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder};
-use once_cell::race::OnceBox;
 use shmaudit_core::record::MAX_FRAMES;
 
-use crate::code::{self, Entry, Learned, Loaded};
 use crate::recorder::Recorder;
-use crate::{escape, process, sys};
+use crate::rules::{self, ERAS, Key, Rule};
+use crate::{code, sys, unwind};
 
-#[cfg(target_arch = "x86_64")]
-use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
-
-#[cfg(target_arch = "aarch64")]
-use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers};
-
-type Caches = Cache<MustNotAllocateDuringUnwind>;
-
-struct Slot {
-    /// Thread pointer of who uses it, 0 for nobody.
-    owner: AtomicUsize,
-    /// Its thread id, and its stack pointer when it began.
-    thread: AtomicU32,
-    began: AtomicUsize,
-    /// Where a panic goes.
-    way_back: AtomicUsize,
-    cache: UnsafeCell<Caches>,
-    memos: UnsafeCell<Box<[Memo; MEMOS]>>,
-    /// End of a stack to walk on; 0 where there was no memory for one.
-    stack: usize,
-}
-
-/// Where a walk begins, and how far it may go.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Start {
-    pc: usize,
-    sp: usize,
-    fp: usize,
-    most: usize,
-    generation: usize,
-}
-
-/// A walk that was made, with everything that it read. Walking is a function of where it begins and of what it reads, so
-/// the same beginning and unchanged words give the same frames: reading them again is all there is to do.
-struct Memo {
-    start: Start,
-    reads: [(usize, u64); MEMO_READS],
-    reads_used: usize,
-    frames: [u64; MAX_FRAMES],
-    frames_used: usize,
-}
-
-impl Memo {
-    fn holds(&self, start: &Start) -> bool {
-        self.start == *start
-            && self.reads.iter().take(self.reads_used).all(|&(at, value)| {
-                // SAFETY: where a walk reads next follows from where it begins and from what it has read, and that is
-                // the same up to here; so this walk too may read it.
-                unsafe { core::ptr::read_volatile(at as *const u64) == value }
-            })
-    }
-}
-
-impl Slot {
-    fn new() -> Slot {
-        // SAFETY: all zeros is a memo of nothing: integers only.
-        let memos = unsafe { Box::<[Memo; MEMOS]>::new_zeroed().assume_init() };
-        Slot {
-            owner: AtomicUsize::new(0),
-            thread: AtomicU32::new(0),
-            began: AtomicUsize::new(0),
-            way_back: AtomicUsize::new(0),
-            cache: UnsafeCell::new(Caches::new_in()),
-            memos: UnsafeCell::new(memos),
-            stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
-                .map_or(0, |stack| stack as usize + STACK_BYTES),
-        }
-    }
-}
-
-impl Slot {
-    /// Where all are taken: takes one whose walk nobody will end. Its thread is gone (cancelled in the midst of it), or it
-    /// was this thread's own, on the first stack below here, left by a `longjmp` out of a handler.
-    #[cold]
-    fn take_over(&self, thread: usize, sp: usize) -> bool {
-        let owner = self.owner.load(Ordering::Relaxed);
-        let began = self.began.load(Ordering::Relaxed);
-        let left = owner == thread && is_main(sp) && is_main(began) && began < sp && !sys::is_on_signal_stack();
-        let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
-        (left || gone()) && self.owner.compare_exchange(owner, thread, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-}
-
-/// In a forked child: the walks of other threads are not there.
-pub fn forked() {
-    let Some(slots) = SLOTS.get() else { return };
-    let thread = sys::thread_pointer();
-    for slot in slots.0.iter().filter(|slot| slot.owner.load(Ordering::Relaxed) != thread) {
-        // A walk in the midst of a memo has it marked as of nothing.
-        slot.owner.store(0, Ordering::Release);
-    }
-}
-
-struct Slots(Vec<Slot>);
-
-// SAFETY: a slot's cache and memos are only used by its owner.
-unsafe impl Sync for Slots {}
-// SAFETY: as above; nothing in it belongs to a thread.
-unsafe impl Send for Slots {}
-
-static SLOTS: OnceBox<Slots> = OnceBox::new();
 /// An address at the top of the first thread's stack.
+#[unsafe(link_section = ".data.hot")]
 static MAIN_TOP: AtomicUsize = AtomicUsize::new(0);
 /// How far below it that stack may reach: what lies beyond may be anything.
+#[unsafe(link_section = ".data.hot")]
 static MAIN_REACH: AtomicUsize = AtomicUsize::new(0);
 
-const CACHES: usize = 8;
-/// A handler of the program's that comes while a walk is on it has the rest.
-const STACK_BYTES: usize = 256 << 10;
-/// Walks remembered per cache.
-const MEMOS: usize = 32;
-/// Words that a remembered walk may have read: two a frame.
-const MEMO_READS: usize = 2 * MAX_FRAMES;
-/// Files loaded since the start that one walk may discover.
-const DISCOVERIES: usize = 4;
 /// The kernel leaves at least this much free below the first thread's stack top.
 const MAIN_MOST: usize = 120 << 20;
 /// A frame is taken to be no larger.
-const FRAME_MOST: usize = 64 << 20;
+const FRAME_MOST: u64 = 64 << 20;
 /// Frames that one walk passes, the library's own among them.
 const STEPS: usize = 512;
 
@@ -144,18 +32,15 @@ pub fn start(top: usize) {
     MAIN_TOP.store(top, Ordering::Relaxed);
     MAIN_REACH.store((sys::limit(libc::RLIMIT_STACK) as usize).min(MAIN_MOST), Ordering::Relaxed);
     code::start();
-    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|_| Slot::new()).collect())));
+    unwind::start();
 }
 
-/// Whether `sp` is on the first thread's stack.
-fn is_main(sp: usize) -> bool {
-    let main = MAIN_TOP.load(Ordering::Relaxed);
-    sp < main && main - sp < MAIN_REACH.load(Ordering::Relaxed)
-}
+/// Where frames are kept.
+pub type Room = [MaybeUninit<u64>; MAX_FRAMES];
 
 /// The return addresses of the calling hook's caller and of its callers, innermost first, at most `most`.
 #[inline(always)]
-pub fn capture<'r>(room: &'r mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, recorder: &Recorder) -> &'r [u64] {
+pub fn capture<'r>(room: &'r mut Room, most: usize, recorder: &Recorder) -> &'r [u64] {
     if most == 0 {
         return &[];
     }
@@ -172,191 +57,188 @@ pub fn capture<'r>(room: &'r mut [MaybeUninit<u64>; MAX_FRAMES], most: usize, re
         core::arch::asm!("adr {}, .", "mov {}, sp", "mov {}, x29", out(reg) pc, out(reg) sp, out(reg) fp,
                          options(nomem, nostack, preserves_flags));
     }
-    let count = walk(room, most, (pc, sp, fp), recorder).unwrap_or(0);
+    let count = walk(room, most, (pc, sp, fp), recorder);
     // SAFETY: `walk` wrote the first `count` elements.
     unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), count.min(MAX_FRAMES)) }
 }
 
-/// What one walk works on: by pointer, so that nothing needs dropping when a panic ends it.
-struct Walk<'a> {
-    recorder: &'a Recorder,
-    slot: &'static Slot,
-    memo: &'a mut Memo,
-    start: Start,
-}
-
-fn walk(
-    room: &mut [MaybeUninit<u64>; MAX_FRAMES],
-    most: usize,
-    (pc, sp, fp): (usize, usize, usize),
-    recorder: &Recorder,
-) -> Option<usize> {
-    let slots = SLOTS.get()?;
-    let thread = sys::thread_pointer();
-    let home = thread >> 12;
-    let slot = (0..CACHES)
-        .filter_map(|step| slots.0.get((home + step) % CACHES))
-        .find(|slot| slot.owner.compare_exchange(0, thread, Ordering::Acquire, Ordering::Relaxed).is_ok())
-        .or_else(|| slots.0.iter().find(|slot| slot.take_over(thread, sp)))?;
-    slot.thread.store(process::tid(), Ordering::Relaxed);
-    slot.began.store(sp, Ordering::Relaxed);
-    // SAFETY: `owner` was ours to set, so the memos are ours until it is cleared.
-    let memos = unsafe { &mut *slot.memos.get() };
-    let memo = memos.get_mut((sp >> 4 ^ pc >> 2) % MEMOS)?;
-    let loaded = code::current()?;
-    let start = Start { pc, sp, fp, most, generation: loaded.generation };
-    if !memo.holds(&start) {
-        let mut walk = Walk { recorder, slot, memo, start };
-        // Reading unwind tables takes some kilobytes. The first thread has them; others may have hardly more than a page.
-        let stack = if is_main(sp) { 0 } else { slot.stack };
-        // SAFETY: both pointers outlive the call, the stack is the slot's own; nothing in a walk needs dropping.
-        unsafe { escape::guarded(slot.way_back.as_ptr(), explore, (&raw mut walk).cast(), stack) };
-    }
-    let count = memo.frames_used.min(most);
-    for (place, &frame) in room.iter_mut().zip(memo.frames.iter().take(count)) {
-        place.write(frame);
-    }
-    slot.owner.store(0, Ordering::Release);
-    Some(count)
-}
-
-/// Called by the panic handler: goes back to the walk that this thread is in, if it is in one.
-pub fn leave_walk() {
-    let Some(slots) = SLOTS.get() else { return };
-    let thread = sys::thread_pointer();
-    if let Some(slot) = slots.0.iter().find(|slot| slot.owner.load(Ordering::Relaxed) == thread) {
-        // SAFETY: the owner is inside the guarded call that stored the way back.
-        unsafe { escape::escape(slot.way_back.load(Ordering::Relaxed)) }
-    }
-}
-
-/// Walks, and walks again where that showed files that were loaded since the start.
-unsafe extern "C" fn explore(walk: *mut core::ffi::c_void) -> usize {
-    // SAFETY: `walk` passes its own, exclusively.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
-    for _ in 0..=DISCOVERIES {
-        let Some(loaded) = code::current() else { return 0 };
-        walk.start.generation = loaded.generation;
-        walk.memo.start = Start::default();
-        walk.memo.reads_used = 0;
-        walk.memo.frames_used = 0;
-        let unknown = follow(walk, loaded);
-        if unknown == 0 {
-            break;
-        }
-        match code::learn(walk.recorder, unknown) {
-            Learned::File => {}
-            Learned::Code => break,
-            Learned::Data => {
-                walk.memo.frames_used -= 1;
-                break;
-            }
-        }
-    }
-    0
-}
-
-/// Follows the unwind tables up the stack into the memo. Returns where it had to stop for want of a file that it knows.
-///
-/// What may be read: on the first thread's stack all above the stack pointer; elsewhere what the tables say is the frame's,
-/// for a frame that will be returned to is there. A frame without tables is left by a guess, which reads no further than
-/// the page that is certain.
-fn follow(walk: &mut Walk, loaded: &Loaded) -> usize {
-    // SAFETY: `owner` was ours to set, so the cache is ours until it is cleared.
-    let cache = unsafe { &mut *walk.slot.cache.get() };
-    let Start { pc, sp, fp, most, generation: _ } = walk.start;
-    let (reads, used) = (&mut walk.memo.reads, &mut walk.memo.reads_used);
-    let mut forgetful = false;
-    let (low, end) = (Cell::new(sp), Cell::new(sp));
-    let mut read = |address: u64| {
-        let at = address as usize;
-        if at < low.get() || at & 7 != 0 || at > end.get().saturating_sub(8) {
-            return Err(());
-        }
-        // SAFETY: between the stack pointer and the end of what is known to be there.
-        let value = unsafe { core::ptr::read_volatile(at as *const u64) };
-        match reads.get_mut(*used) {
-            Some(read) => *read = (at, value),
-            None => forgetful = true,
-        }
-        *used += 1;
-        Ok(value)
+#[inline(always)]
+fn walk(room: &mut Room, most: usize, (pc, sp, fp): (usize, usize, usize), recorder: &Recorder) -> usize {
+    let limits = Limits::now(most);
+    let mut position = Position {
+        place: pc as u64,
+        is_return: false,
+        sp: sp as u64,
+        fp: fp as u64,
+        sure: true,
+        end: sp as u64,
+        used: 0,
+        steps: 0,
     };
-    let mut registers = Registers::new(pc as u64, sp as u64, fp as u64);
-    let mut address = FrameAddress::from_instruction_pointer(pc as u64);
-    // Whether the registers are what the tables say, and not what was guessed.
-    let mut sure = true;
-    let mut unknown = 0;
-    for _ in 0..STEPS {
-        let at = address.address_for_lookup() as usize;
-        if !loaded.is_own(at) {
-            // What is in a file but no code is no frame.
-            if loaded.holds(at) && !loaded.is_code(at) {
-                break;
-            }
-            let Some(place) = walk.memo.frames.get_mut(walk.memo.frames_used) else { break };
+    if position.pass(room, &limits) {
+        position = unwind::explore(room, position, &limits, recorder);
+    }
+    position.used
+}
+
+/// What stays the same during a walk.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Frames wanted.
+    pub most: usize,
+    /// Where the stack pointer is on the first thread's stack, and where that ends.
+    main: (u64, u64),
+    /// How often files had been unloaded when it began.
+    pub era: u64,
+}
+
+impl Limits {
+    /// For a walk that begins now.
+    #[inline(always)]
+    fn now(most: usize) -> Limits {
+        let top = MAIN_TOP.load(Ordering::Relaxed);
+        let main = (top.saturating_sub(MAIN_REACH.load(Ordering::Relaxed)) as u64 + 1, top as u64);
+        // Before the list of files is looked at: what is unloaded meanwhile has another era.
+        Limits { most: most.min(MAX_FRAMES), main, era: code::unloads() % ERAS }
+    }
+
+    /// Whether `sp` is on the first thread's stack.
+    #[inline(always)]
+    pub fn is_main(&self, sp: u64) -> bool {
+        self.main.0 <= sp && sp < self.main.1
+    }
+}
+
+/// Where a walk is: at a frame that is to be left.
+#[derive(Clone, Copy)]
+pub struct Position {
+    /// An address inside the instruction that it was left by, or the first of the one that it was interrupted before.
+    pub place: u64,
+    /// Whether it was left by a call.
+    pub is_return: bool,
+    /// The stack pointer there.
+    pub sp: u64,
+    /// The frame pointer, or what else the register holds.
+    pub fp: u64,
+    /// Whether both are what the tables say, and not what was guessed.
+    pub sure: bool,
+    /// End of what may be read.
+    pub end: u64,
+    /// Frames found.
+    pub used: usize,
+    /// Frames passed, the library's own among them.
+    pub steps: usize,
+}
+
+impl Position {
+    /// Keeps the frame. Whether more are wanted.
+    #[inline(always)]
+    pub fn keep(&mut self, room: &mut Room, limits: &Limits) -> bool {
+        if let Some(place) = room.get_mut(self.used) {
             // One after what is looked up, as return addresses are.
-            *place = at as u64 + 1;
-            walk.memo.frames_used += 1;
-            if walk.memo.frames_used >= most {
-                break;
-            }
-            // What is in no known file has no tables: a guess could lead anywhere.
-            if !loaded.holds(at) {
-                unknown = at;
-                break;
-            }
+            place.write(self.place + 1);
+            self.used += 1;
         }
-        let here = registers.sp() as usize;
-        low.set(here);
-        if sure && loaded.is_trampoline(address) {
-            end.set(here.saturating_add(4096));
-            let Some((next, interrupted)) = interrupted(&mut read, here) else { break };
-            (registers, address) = (next, interrupted);
-            continue;
-        }
-        let entry = loaded.entry(at);
-        let tells = entry != Entry::None;
-        if is_main(here) {
-            end.set(MAIN_TOP.load(Ordering::Relaxed));
-        } else if sure && tells {
-            end.set(here.saturating_add(FRAME_MOST));
-        } else if sure {
-            end.set((here | 4095) + 1);
-        }
-        sure &= tells;
-        let before = registers;
-        let Ok(Some(back)) = loaded.unwinder.unwind_frame(address, &mut registers, cache, &mut read) else { break };
-        if let Entry::Realigned(offset) = entry {
-            // The caller's stack pointer lies in the frame; it is right if the return address lies below it.
-            let place = before.bp().wrapping_add_signed(offset as i64);
-            if let Ok(caller) = read(place)
-                && caller >= registers.sp()
-                && read(caller - 8) == Ok(back)
-            {
-                registers.set_sp(caller);
-            }
-        }
-        let Some(next) = FrameAddress::from_return_address(back) else { break };
-        address = next;
+        self.used < limits.most
     }
-    if !forgetful {
-        walk.memo.start = walk.start;
+
+    /// Says how far up may be read to leave the frame. On the first thread's stack all above the stack pointer; elsewhere
+    /// what the tables say is the frame's (`told`), for a frame that will be returned to is there. A frame without tables is
+    /// left by a guess, which reads no further than the page that is certain.
+    #[inline(always)]
+    pub fn may_read(&mut self, limits: &Limits, told: bool) {
+        if limits.is_main(self.sp) {
+            self.end = limits.main.1;
+        } else if self.sure {
+            self.end = if told { self.sp.saturating_add(FRAME_MOST) } else { (self.sp | 4095) + 1 };
+        }
+        self.sure &= told;
     }
-    unknown
+
+    /// A word of the stack, where it may be read: between the stack pointer and the end of what is known to be there.
+    #[inline(always)]
+    pub fn read(&self, at: u64) -> Option<u64> {
+        if at < self.sp || at & 7 != 0 || at > self.end.saturating_sub(8) {
+            return None;
+        }
+        // SAFETY: as said.
+        Some(unsafe { word(at) })
+    }
+
+    /// Leaves frames as long as there are rules for them. `false`: the walk has ended.
+    #[inline(always)]
+    pub fn pass(&mut self, room: &mut Room, limits: &Limits) -> bool {
+        let mut at = *self;
+        let Some(free) = room.get_mut(at.used..limits.most) else { return false };
+        let mut free = free.iter_mut();
+        // Rules lead upwards only, so the first thread's stack is not left again.
+        let is_main = limits.is_main(at.sp);
+        at.may_read(limits, true);
+        let goes_on = loop {
+            let Some(rule) = Key::new(at.place, limits.era).and_then(rules::find) else { break true };
+            if !rule.is_own() {
+                // One after what is looked up, as return addresses are.
+                if let Some(frame) = free.next() {
+                    frame.write(at.place + 1);
+                }
+                if free.len() == 0 {
+                    break false;
+                }
+            }
+            if !is_main {
+                at.may_read(limits, true);
+            }
+            if !at.leave(rule) || at.is_too_far() {
+                break false;
+            }
+        };
+        at.used = limits.most - free.len();
+        *self = at;
+        goes_on
+    }
+
+    /// Whether it has gone on for too long.
+    #[inline(always)]
+    pub fn is_too_far(&mut self) -> bool {
+        self.steps += 1;
+        self.steps >= STEPS
+    }
+
+    /// Leaves the frame by `rule`, exactly as the unwinder did when it was learned. `false`: it cannot be left.
+    #[inline(always)]
+    fn leave(&mut self, rule: Rule) -> bool {
+        let sp = if rule.is_by_frame_pointer() {
+            let sp = self.fp.wrapping_add(16);
+            if self.fp < self.sp || sp <= self.sp || sp > self.end || sp & 7 != 0 {
+                return false;
+            }
+            // SAFETY: aligned, and between the stack pointer and the end of what is known to be there.
+            self.fp = unsafe { word(self.fp) };
+            sp
+        } else {
+            let sp = self.sp.wrapping_add(rule.distance());
+            if sp <= self.sp || sp > self.end {
+                return false;
+            }
+            if let Some(saved) = rule.saved() {
+                // SAFETY: as above: it lies between the two stack pointers.
+                self.fp = unsafe { word(self.sp + saved) };
+            }
+            sp
+        };
+        // SAFETY: as above.
+        let pc = unsafe { word(sp - 8) };
+        (self.place, self.is_return, self.sp) = (pc.wrapping_sub(1), true, sp);
+        pc != 0
+    }
 }
 
-/// What a signal interrupted, from the context that the kernel left at `context` for its return.
-#[cfg(target_arch = "x86_64")]
-fn interrupted(read: &mut impl FnMut(u64) -> Result<u64, ()>, context: usize) -> Option<(Registers, FrameAddress)> {
-    // ucontext_t: flags, link and stack take 40 bytes, then come the registers r8 to r15, rdi, rsi, rbp, …, rsp, rip.
-    let (bp, sp, ip) = (40 + 10 * 8, 40 + 15 * 8, 40 + 16 * 8);
-    let mut word = |offset: usize| read((context + offset) as u64).ok();
-    let (sp, ip, bp) = (word(sp)?, word(ip)?, word(bp)?);
-    Some((Registers::new(ip, sp, bp), FrameAddress::from_instruction_pointer(ip)))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn interrupted(_: &mut impl FnMut(u64) -> Result<u64, ()>, _: usize) -> Option<(Registers, FrameAddress)> {
-    None
+/// A word of the stack.
+///
+/// # Safety
+/// It is there.
+#[inline(always)]
+unsafe fn word(at: u64) -> u64 {
+    // SAFETY: the caller vouches.
+    unsafe { core::ptr::read_volatile(at as *const u64) }
 }

@@ -1,6 +1,5 @@
 //! The start: before the program's own code where the loader runs our constructor, else at the first hook.
 
-use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,7 +13,7 @@ use shmaudit_core::procfs;
 use crate::audit::{self, Audit};
 use crate::log::{self, Log};
 use crate::recorder::Recorder;
-use crate::{clock, elf, end, errno, fds, modules, next, process, stack, sys};
+use crate::{clock, elf, end, errno, fds, filter, modules, next, process, stack, sys};
 
 /// What the loader gives a constructor (glibc; musl gives nothing).
 #[derive(Clone, Copy)]
@@ -141,8 +140,9 @@ pub fn executable() -> Vec<u8> {
 }
 
 /// Makes the audit. `None`: it cannot work here; one line said so, and the program runs on.
-pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
+pub fn start(given: Option<Given>) -> Option<Audit> {
     next::resolve();
+    filter::start();
     log::look_at_stderr();
     let libc = Libc::find();
     let envp = given.map_or_else(|| libc.environment(), |given| given.envp);
@@ -179,7 +179,7 @@ pub fn start(given: Option<Given>) -> Option<Box<Audit>> {
         help(&options);
     }
     end::register(libc.on_exit, libc.at_quick_exit);
-    Some(Box::new(Audit { recorder, options, log }))
+    Some(Audit { recorder, options, log })
 }
 
 /// In a file where the options want one, else, and where that cannot be, in memory. `None` where nothing can be.

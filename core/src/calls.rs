@@ -177,6 +177,8 @@ calls! {
     QuickExit "quick_exit" Process ("status" Status) -> Never;
     /// Never recorded: only watched, because it takes code away that stacks lead through.
     Dlclose "dlclose" Process () -> Int;
+    /// Never recorded: only watched, because it may bring a filter of system calls.
+    Prctl "prctl" Process () -> Int;
 }
 
 impl Call {
@@ -264,6 +266,7 @@ macro_rules! hooks {
             _Exit => CapitalExit: fn(c_int) -> !;
             quick_exit => QuickExit: fn(c_int) -> !;
             dlclose => Dlclose: fn(*mut c_void) -> c_int;
+            prctl => Prctl: fn(c_int, usize, usize, usize, usize) -> c_int;
         }
     };
 }

@@ -42,6 +42,7 @@ impl<'a> Line<'a> {
     }
 
     /// Appends one byte.
+    #[inline]
     pub fn byte(&mut self, byte: u8) {
         match self.buf.get_mut(self.len) {
             Some(place) => {
@@ -53,20 +54,33 @@ impl<'a> Line<'a> {
     }
 
     /// Appends bytes as they are.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
+        match self.buf.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
+            Some(places) => {
+                places.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.bytes_that_fit(bytes),
+        }
+    }
+
+    #[cold]
+    fn bytes_that_fit(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.byte(byte);
         }
     }
 
     /// Appends text.
+    #[inline]
     pub fn str(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
     /// Appends `value` in decimal.
     pub fn dec(&mut self, value: u64) {
-        self.digits(value, 10, 1);
+        self.digits::<10>(value, 1);
     }
 
     /// Appends `value` in decimal, with its sign.
@@ -79,13 +93,13 @@ impl<'a> Line<'a> {
 
     /// Appends `value` in decimal, filled with zeros to `width` digits.
     pub fn dec_padded(&mut self, value: u64, width: usize) {
-        self.digits(value, 10, width);
+        self.digits::<10>(value, width);
     }
 
     /// Appends `value` as `0x…` in lower case.
     pub fn hex(&mut self, value: u64) {
         self.str("0x");
-        self.digits(value, 16, 1);
+        self.digits::<16>(value, 1);
     }
 
     /// Appends `value` as C's octal literals are written: `0777`, `0`.
@@ -93,25 +107,30 @@ impl<'a> Line<'a> {
         if value != 0 {
             self.byte(b'0');
         }
-        self.digits(value, 8, 1);
+        self.digits::<8>(value, 1);
     }
 
-    /// Appends `value` in `base` (2 to 16), filled with zeros to `width` digits.
-    pub fn digits(&mut self, mut value: u64, base: u64, width: usize) {
-        let mut digits = [b'0'; 64];
-        let mut used = 0;
-        for place in digits.iter_mut().rev() {
-            if value == 0 && used >= width.max(1) {
+    /// Appends `value` in `BASE` (8 to 16), filled with zeros to `width` digits (at most 24). Dividing by a base that is not
+    /// known here would take most of a line's time.
+    pub fn digits<const BASE: u64>(&mut self, mut value: u64, width: usize) {
+        let mut digits = [b'0'; MOST_DIGITS];
+        let mut first = MOST_DIGITS;
+        for (at, place) in digits.iter_mut().enumerate().rev() {
+            *place = DIGITS[(value % BASE) as usize & 15];
+            value /= BASE;
+            first = at;
+            if value == 0 {
                 break;
             }
-            let digit = (value.checked_rem(base).unwrap_or(0)) as u8;
-            *place = if digit < 10 { b'0' + digit } else { b'a' + (digit - 10) };
-            value = value.checked_div(base).unwrap_or(0);
-            used += 1;
         }
-        self.bytes(digits.get(64 - used..).unwrap_or(&[]));
+        let first = first.min(MOST_DIGITS.saturating_sub(width));
+        self.bytes(digits.get(first..).unwrap_or(&[]));
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// More than any value has in base 8.
+const MOST_DIGITS: usize = 24;
 
 impl core::fmt::Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {

@@ -182,7 +182,7 @@ fn printable(line: &mut Line, bytes: &[u8]) {
             line.byte(byte);
         } else {
             line.byte(b'\\');
-            line.digits(u64::from(byte), 8, 3);
+            line.digits::<8>(u64::from(byte), 3);
         }
     }
 }

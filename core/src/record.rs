@@ -301,15 +301,18 @@ pub fn late_words(
     head.into_iter().chain(opening).chain([(identity, dev), (identity + 1, ino), (6, check)])
 }
 
-/// Writes `event` as words: `put(word of the record without tags, value)`, the head's seven first. Returns the sum of the
-/// fixed part, which a later end of the record needs.
+/// A unit's words after the tag.
+pub type Payload = [u64; UNIT_PAYLOAD];
+
+/// Writes `event` as units: `put(number in the record, words)`, the head, number 0, last. What is over in the last unit is
+/// zero. Returns the sum of the fixed part, which a later end of the record needs.
 #[inline(always)]
-pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
+pub fn encode_units(event: &Event, mut put: impl FnMut(usize, &Payload)) -> u32 {
     let args = event.args.len().min(MAX_ARGS);
     let data = event.data.get(..event.data.len().min(MAX_DATA)).unwrap_or(&[]);
-    let frames = event.frames.len().min(MAX_FRAMES);
+    let frames = event.frames.get(..event.frames.len().min(MAX_FRAMES)).unwrap_or(&[]);
     let meta = u64::from(event.call.number())
-        | ((frames as u64) << 8)
+        | ((frames.len() as u64) << 8)
         | ((event.units() as u64 & 0xFF) << 16)
         | ((args as u64) << 24)
         | ((event.object.family as u64) << 28)
@@ -322,11 +325,17 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
     sum.add(if late { 0 } else { event.ticks });
     sum.add(who);
     sum.add(if late { 0 } else { event.order });
-    let mut at = UNIT_PAYLOAD;
+    let (mut unit, mut number, mut filled) = ([0; UNIT_PAYLOAD], 1, 0);
     let mut body = |word: u64| {
         sum.add(word);
-        put(at, word);
-        at += 1;
+        if let Some(place) = unit.get_mut(filled) {
+            *place = word;
+        }
+        filled += 1;
+        if filled == UNIT_PAYLOAD {
+            put(number, &unit);
+            (unit, number, filled) = ([0; UNIT_PAYLOAD], number + 1, 0);
+        }
     };
     let first_late = if late { args - late_args(event.call).min(args) } else { args };
     for (index, &arg) in event.args.iter().take(MAX_ARGS).enumerate() {
@@ -336,15 +345,18 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
         body(if late { 0 } else { event.object.dev });
         body(if late { 0 } else { event.object.ino });
     }
-    for bytes in data.chunks(8) {
-        let mut word = 0u64;
-        for (shift, &byte) in bytes.iter().enumerate() {
-            word |= u64::from(byte) << (8 * (shift & 7));
-        }
-        body(word);
+    let (words, rest) = data.as_chunks::<8>();
+    for word in words {
+        body(u64::from_le_bytes(*word));
     }
-    for &frame in event.frames.iter().take(MAX_FRAMES) {
+    if !rest.is_empty() {
+        body(rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+    }
+    for &frame in frames {
         body(frame);
+    }
+    if filled > 0 {
+        put(number, &unit);
     }
     let fixed = sum.finish() as u32;
     let took = word_took(event.took, event.errno, event.process);
@@ -352,14 +364,22 @@ pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
         State::Begun => 0,
         State::Done => end_sum(took, event.ret as u64),
     };
-    put(0, meta);
-    put(1, event.ticks);
-    put(2, took);
-    put(3, who);
-    put(4, event.ret as u64);
-    put(5, event.order);
-    put(6, u64::from(fixed) | ((event.state as u64) << 32) | (end << 40));
+    let check = u64::from(fixed) | ((event.state as u64) << 32) | (end << 40);
+    put(0, &[meta, event.ticks, took, who, event.ret as u64, event.order, check]);
     fixed
+}
+
+/// As [`encode_units`], word by word: `put(word of the record without tags, value)`.
+pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
+    let words = UNIT_PAYLOAD + event.body_words();
+    encode_units(event, |unit, payload| {
+        for (index, &value) in payload.iter().enumerate() {
+            let at = unit * UNIT_PAYLOAD + index;
+            if at < words {
+                put(at, value);
+            }
+        }
+    })
 }
 
 /// Room for one decoded record.

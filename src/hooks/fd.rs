@@ -8,12 +8,28 @@ use shmaudit_core::record::ObjectId;
 use super::alias;
 use crate::audit::{self, About, Seen};
 use crate::fds;
+use crate::next::{NEXT, Slot};
 use crate::real::{libc_result, next};
 use crate::{log, sys};
 
 /// `close`.
 #[unsafe(no_mangle)]
 pub extern "C" fn close(fd: c_int) -> c_int {
+    match NEXT.close.get() {
+        // SAFETY: no pointers.
+        Some(next) if is_nothing(fd) => unsafe { next(fd) },
+        _ => close_object(fd),
+    }
+}
+
+/// Whether `fd` is nothing to us: it is asked first, and most calls go on from there by a jump.
+#[inline(always)]
+fn is_nothing(fd: c_int) -> bool {
+    !fds::is_object(fd) && !log::may_be_at(fd)
+}
+
+#[inline(never)]
+fn close_object(fd: c_int) -> c_int {
     let real = || match next!(close) {
         // SAFETY: no pointers.
         Some(next) => unsafe { next(fd) },
@@ -34,7 +50,6 @@ pub extern "C" fn close(fd: c_int) -> c_int {
 }
 
 /// The log lets go of its descriptor where the program closes or replaces that number.
-#[inline(always)]
 fn give_way(first: c_int, last: c_int) {
     if let Some(log) = audit::ready().and_then(|audit| audit.log.as_ref()) {
         log.give_way(first, last);
@@ -53,6 +68,15 @@ fn copied(seen: Option<Seen>, newfd: c_int, about: About) {
 /// `dup`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dup(oldfd: c_int) -> c_int {
+    match NEXT.dup.get() {
+        // SAFETY: no pointers.
+        Some(next) if !fds::is_object(oldfd) => unsafe { next(oldfd) },
+        _ => dup_object(oldfd),
+    }
+}
+
+#[inline(never)]
+fn dup_object(oldfd: c_int) -> c_int {
     let object = fds::object(oldfd);
     let seen = object.map(|_| Seen::start(Call::Dup));
     let newfd = match next!(dup) {
@@ -89,6 +113,15 @@ fn replaced(seen: Option<Seen>, result: c_int, oldfd: c_int, newfd: c_int, args:
 /// `dup2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dup2(oldfd: c_int, newfd: c_int) -> c_int {
+    match NEXT.dup2.get() {
+        // SAFETY: no pointers.
+        Some(next) if !fds::is_object(oldfd) && is_nothing(newfd) && newfd != 2 => unsafe { next(oldfd, newfd) },
+        _ => dup2_object(oldfd, newfd),
+    }
+}
+
+#[inline(never)]
+fn dup2_object(oldfd: c_int, newfd: c_int) -> c_int {
     let seen = replacing(Call::Dup2, oldfd, newfd);
     let result = match next!(dup2) {
         // SAFETY: no pointers.
@@ -108,6 +141,15 @@ pub extern "C" fn dup2(oldfd: c_int, newfd: c_int) -> c_int {
 /// `dup3`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dup3(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
+    match NEXT.dup3.get() {
+        // SAFETY: no pointers.
+        Some(next) if !fds::is_object(oldfd) && is_nothing(newfd) && newfd != 2 => unsafe { next(oldfd, newfd, flags) },
+        _ => dup3_object(oldfd, newfd, flags),
+    }
+}
+
+#[inline(never)]
+fn dup3_object(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
     let seen = replacing(Call::Dup3, oldfd, newfd);
     let result = match next!(dup3) {
         // SAFETY: no pointers.
@@ -125,11 +167,21 @@ pub extern "C" fn dup3(oldfd: c_int, newfd: c_int, flags: c_int) -> c_int {
 type Fcntl = unsafe extern "C" fn(c_int, c_int, usize) -> c_int;
 
 #[inline(always)]
-unsafe fn control(next: Option<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_int {
+unsafe fn control(next: &Slot<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_int {
     let copies = cmd == libc::F_DUPFD || cmd == libc::F_DUPFD_CLOEXEC;
+    match next.get() {
+        // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
+        Some(next) if !copies || !fds::is_object(fd) => unsafe { next(fd, cmd, arg) },
+        // SAFETY: the caller's arguments, passed on.
+        _ => unsafe { control_object(fd, cmd, arg, copies, next) },
+    }
+}
+
+#[inline(never)]
+unsafe fn control_object(fd: c_int, cmd: c_int, arg: usize, copies: bool, next: &Slot<Fcntl>) -> c_int {
     let object = if copies { fds::object(fd) } else { None };
     let seen = object.map(|_| Seen::start(Call::Fcntl));
-    let result = match next {
+    let result = match next.late() {
         // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
         Some(next) => unsafe { next(fd, cmd, arg) },
         // SAFETY: the caller's arguments, passed on.
@@ -147,7 +199,7 @@ unsafe fn control(next: Option<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fcntl(fd: c_int, cmd: c_int, arg: usize) -> c_int {
     // SAFETY: the caller's arguments, passed on.
-    unsafe { control(next!(fcntl), fd, cmd, arg) }
+    unsafe { control(&NEXT.fcntl, fd, cmd, arg) }
 }
 
 alias!(fcntl64 = control(fd: c_int, cmd: c_int, arg: usize) -> c_int);

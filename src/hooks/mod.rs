@@ -2,11 +2,13 @@
 
 mod exec;
 mod fd;
+mod ftok;
 mod map;
 mod objects;
 mod path;
 mod process;
 pub mod six;
+mod size;
 
 /// A hook that has the same body as another under a second symbol: `open64` is `open` on 64-bit systems.
 macro_rules! alias {
@@ -18,7 +20,7 @@ macro_rules! alias {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol($($arg: $type),*) -> $ret {
             // SAFETY: the caller's arguments, passed on.
-            unsafe { $body(crate::real::next!($symbol), $($arg),*) }
+            unsafe { $body(&crate::next::NEXT.$symbol, $($arg),*) }
         }
     };
 }

@@ -20,18 +20,18 @@ pub fn opened(fd: c_int, made: u16, seen: &Seen) -> Opened {
         return Opened { object: ObjectId::NONE, made, facts: None };
     }
     let unknown = ObjectId { family: Family::Posix, dev: fds::shm_dev(), ino: 0 };
-    let Some(stat) = real::fstat(fd) else { return Opened { object: unknown, made, facts: None } };
-    if stat.st_dev != fds::shm_dev() {
+    let Some(file) = real::identity(fd) else { return Opened { object: unknown, made, facts: None } };
+    if file.dev != fds::shm_dev() {
         // Another mount than at start (a mount namespace of the program's own), or a link that led elsewhere.
-        if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == stat.st_dev) {
+        if !sys::stat_at(libc::AT_FDCWD, c"/dev/shm", 0).is_ok_and(|mount| mount.st_dev == file.dev) {
             return Opened { object: ObjectId::NONE, made: 0, facts: None };
         }
-        fds::set_shm_dev(stat.st_dev);
+        fds::set_shm_dev(file.dev);
     }
-    let object = ObjectId { family: Family::Posix, dev: stat.st_dev, ino: stat.st_ino };
+    let object = ObjectId { family: Family::Posix, dev: file.dev, ino: file.ino };
     fds::set(fd, Some(object));
-    note_size(fd, stat.st_size as u64);
-    let facts = Opening { mode: stat.st_mode & 0o7777, owner: stat.st_uid, size: stat.st_size as u64 };
+    note_size(fd, file.size);
+    let facts = Opening { mode: file.mode & 0o7777, owner: file.uid, size: file.size };
     Opened { object, made, facts: Some(facts) }
 }
 
@@ -74,29 +74,29 @@ pub fn was_just_born(fd: c_int) -> bool {
 /// What `fd` is and its size, asked of the kernel when it is mapped and not in the table: it came from another process, or
 /// by a call that no hook sees.
 pub fn identify(fd: c_int) -> Option<(ObjectId, u64)> {
-    let stat = real::fstat(fd)?;
-    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+    let file = real::identity(fd)?;
+    if file.mode & libc::S_IFMT != libc::S_IFREG {
         return None;
     }
-    let family = match stat.st_dev {
+    let family = match file.dev {
         dev if dev == fds::shm_dev() => Family::Posix,
         // A memfd is a file of the kernel's own tmpfs, which has no path to be told by.
         dev if dev == fds::memfd_dev() => Family::Memfd,
         _ => return None,
     };
-    let object = ObjectId { family, dev: stat.st_dev, ino: stat.st_ino };
+    let object = ObjectId { family, dev: file.dev, ino: file.ino };
     fds::set(fd, Some(object));
-    note_size(fd, stat.st_size as u64);
-    Some((object, stat.st_size as u64))
+    note_size(fd, file.size);
+    Some((object, file.size))
 }
 
 /// The size of the object that `fd` is, where no record tells it: asked once, when it is mapped before any call gave it a
 /// size or looked at it, as a mapping of an object without a size faults at the first touch.
 #[cold]
 pub fn unknown_size(fd: c_int, object: ObjectId) -> Option<u64> {
-    let stat = real::fstat(fd).filter(|stat| (stat.st_dev, stat.st_ino) == (object.dev, object.ino))?;
-    note_size(fd, stat.st_size as u64);
-    Some(stat.st_size as u64)
+    let file = real::identity(fd).filter(|file| (file.dev, file.ino) == (object.dev, object.ino))?;
+    note_size(fd, file.size);
+    Some(file.size)
 }
 
 /// The registry's entry for `hash`, looked up before a removal.

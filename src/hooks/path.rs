@@ -10,6 +10,7 @@ use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_ARGS, 
 use super::{alias, objects};
 use crate::audit::{self, About, Seen};
 use crate::fds;
+use crate::next::Slot;
 use crate::real::{libc_result, next};
 use crate::{errno, process, real, sys};
 
@@ -87,9 +88,9 @@ unsafe fn raw_openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
 }
 
 #[inline(always)]
-unsafe fn open_with(next: Option<Open>, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+unsafe fn open_with(next: &Slot<Open>, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     let seen = Seen::if_ready(Call::Open);
-    let fd = match next {
+    let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
         Some(next) => unsafe { next(path, flags, mode) },
         // SAFETY: the caller's arguments, passed on.
@@ -101,9 +102,9 @@ unsafe fn open_with(next: Option<Open>, path: *const c_char, flags: c_int, mode:
 }
 
 #[inline(always)]
-unsafe fn open_2(next: Option<Open2>, path: *const c_char, flags: c_int) -> c_int {
+unsafe fn open_2(next: &Slot<Open2>, path: *const c_char, flags: c_int) -> c_int {
     let seen = Seen::if_ready(Call::Open);
-    let fd = match next {
+    let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(path, flags) },
         // SAFETY: the caller's arguments, passed on.
@@ -115,9 +116,9 @@ unsafe fn open_2(next: Option<Open2>, path: *const c_char, flags: c_int) -> c_in
 }
 
 #[inline(always)]
-unsafe fn openat_with(next: Option<Openat>, dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+unsafe fn openat_with(next: &Slot<Openat>, dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     let seen = Seen::if_ready(Call::Openat);
-    let fd = match next {
+    let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on: a variadic fourth argument stands where a fixed one does.
         Some(next) => unsafe { next(dirfd, path, flags, mode) },
         // SAFETY: the caller's arguments, passed on.
@@ -129,9 +130,9 @@ unsafe fn openat_with(next: Option<Openat>, dirfd: c_int, path: *const c_char, f
 }
 
 #[inline(always)]
-unsafe fn openat_2(next: Option<Openat2>, dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+unsafe fn openat_2(next: &Slot<Openat2>, dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
     let seen = Seen::if_ready(Call::Openat);
-    let fd = match next {
+    let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(dirfd, path, flags) },
         // SAFETY: the caller's arguments, passed on.
@@ -154,10 +155,10 @@ alias!(__openat64_2 = openat_2(dirfd: c_int, path: *const c_char, flags: c_int) 
 type Creat = unsafe extern "C" fn(*const c_char, mode_t) -> c_int;
 
 #[inline(always)]
-unsafe fn create(next: Option<Creat>, path: *const c_char, mode: mode_t) -> c_int {
+unsafe fn create(next: &Slot<Creat>, path: *const c_char, mode: mode_t) -> c_int {
     const FLAGS: c_int = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
     let seen = Seen::if_ready(Call::Creat);
-    let fd = match next {
+    let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(path, mode) },
         // SAFETY: the caller's arguments, passed on.
@@ -392,9 +393,9 @@ pub unsafe extern "C" fn memfd_create(name: *const c_char, flags: c_uint) -> c_i
     let mut about = About::args(&[]);
     let args = [u64::from(flags)];
     about.args = &args;
-    let stat = if fd == -1 || seen.audit().is_none() { None } else { real::fstat(fd) };
-    if let Some(stat) = stat {
-        let object = ObjectId { family: Family::Memfd, dev: stat.st_dev, ino: stat.st_ino };
+    let file = if fd == -1 || seen.audit().is_none() { None } else { real::identity(fd) };
+    if let Some(file) = file {
+        let object = ObjectId { family: Family::Memfd, dev: file.dev, ino: file.ino };
         fds::set(fd, Some(object));
         about.object = object;
         about.flags = FLAG_CREATED;

@@ -7,7 +7,7 @@ use shmaudit_core::calls::Call;
 
 use crate::audit::{self, About, Seen};
 use crate::real::{libc_result, next};
-use crate::{code, end, errno, process, sys};
+use crate::{code, end, errno, filter, process, sys};
 
 type Fork = unsafe extern "C" fn() -> pid_t;
 
@@ -327,4 +327,19 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     let result = unsafe { next(handle) };
     code::unloaded();
     result
+}
+
+/// `prctl`: not recorded; whether it brings a filter of system calls is all there is to see.
+///
+/// # Safety
+/// As libc's; the arguments are read where `option` asks for them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
+    filter::prctl(option);
+    match next!(prctl) {
+        // SAFETY: the caller's arguments, passed on: variadic ones stand where fixed ones do.
+        Some(next) => unsafe { next(option, a, b, c, d) },
+        // SAFETY: the caller's arguments, passed on.
+        None => libc_result(unsafe { sys::call(libc::SYS_prctl, option as usize, a, b, c, d, 0) }) as c_int,
+    }
 }

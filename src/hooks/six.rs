@@ -55,12 +55,13 @@ pub unsafe extern "C" fn shm_unlink(name: *const c_char) -> c_int {
     let seen = Seen::start(Call::ShmUnlink);
     // SAFETY: the real call reads the string without a question, and so faults where this does.
     let text = unsafe { CStr::from_ptr(name) }.to_bytes();
-    let entry = objects::find(&seen, hash_name(bare_name(text)));
+    let hash = hash_name(bare_name(text));
+    let entry = objects::find(&seen, hash);
     let begun = seen.begin(About::args(&[]).data(text));
     // SAFETY: the caller's argument, passed on.
     let result = unsafe { real::shm_unlink(name) };
     if result == 0 {
-        objects::remove(&seen, entry, hash_name(bare_name(text)));
+        objects::remove(&seen, entry, hash);
     }
     begun.end(i64::from(result), result == -1);
     result

@@ -8,7 +8,7 @@ use crate::million::Million;
 use crate::processes::Processes;
 use crate::scale::Scaled;
 use crate::table::{self, Table};
-use crate::tools::{Contender, FIRST, LOG, STACKS_0, STACKS_16};
+use crate::tools::{Contender, LOG, STACKS_0, STACKS_16};
 use crate::works::work;
 
 /// What is measured against a bar.
@@ -50,7 +50,6 @@ pub fn judge(calls: &Calls, live: &[Scaled], processes: &Processes, million: &Mi
         over("get", ", stacks=0", STACKS_0, 60.0),
         over("deep", ", stacks=16", STACKS_16, 220.0),
         over("varied", ", stacks=16", STACKS_16, 220.0),
-        over("deep", ", stacks=16, a program's first calls", FIRST, 220.0),
         ratio("sysv", ", stacks=16", STACKS_16, 1.08),
         ratio("posix", ", stacks=16", STACKS_16, 1.12),
         ratio("anonymous", "", STACKS_16, 1.01),

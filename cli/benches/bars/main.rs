@@ -3,7 +3,8 @@
 //! Every figure comes from C programs that time themselves, run in turns (bare, preloaded, traced, bare, …) on one
 //! processor, so that what the machine does meanwhile meets all alike. Costs are medians of the differences within a
 //! round; in brackets the quartiles. Instructions are counted by callgrind, which noise cannot move. Nothing fails here
-//! for being slow: the table says which bars are met, and by how much others are missed.
+//! for being slow: the table says which bars are met, and by how much others are missed. The last line is all of it as
+//! JSON.
 
 mod bars;
 mod calls;
@@ -33,10 +34,10 @@ use crate::place::Place;
 /// Times the library beside the bare program and every tracer that is installed.
 #[derive(Parser)]
 struct Options {
-    /// A minute instead of ten: fewer rounds, wider spread.
+    /// A minute instead of four: fewer rounds, wider spread.
     #[arg(long)]
     quick: bool,
-    /// Write all figures to this file as well.
+    /// Write the JSON to this file as well, for people to read.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Time one report over this many records and stop.
@@ -87,19 +88,20 @@ fn bench(options: &Options) -> Result<(), String> {
     println!("\n{}", scale::threads_table(&threads));
     println!("\n{}", scale::live_table(&live));
     println!("\n{}", processes.table());
+    let all = json!({
+        "schema": "shmaudit-bench/1",
+        "machine": machine.json(),
+        "quick": options.quick,
+        "bars": bars.iter().map(bars::Bar::json).collect::<Vec<_>>(),
+        "calls": calls.json(),
+        "instructions": instructions.json(),
+        "threads": scale::json(&threads),
+        "live": scale::json(&live),
+        "processes": processes.json(),
+        "report_over_a_million": million.json(),
+    });
+    println!("\n{all}");
     if let Some(path) = &options.json {
-        let all = json!({
-            "schema": "shmaudit-bench/1",
-            "machine": machine.json(),
-            "quick": options.quick,
-            "bars": bars.iter().map(bars::Bar::json).collect::<Vec<_>>(),
-            "calls": calls.json(),
-            "instructions": instructions.json(),
-            "threads": scale::json(&threads),
-            "live": scale::json(&live),
-            "processes": processes.json(),
-            "report_over_a_million": million.json(),
-        });
         std::fs::write(path, format!("{all:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     place::sweep();

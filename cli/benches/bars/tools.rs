@@ -26,7 +26,7 @@ pub enum Way {
     Library {
         /// `SHMAUDIT_OPTIONS`.
         options: &'static str,
-        /// After the ring has turned once: its pages are there.
+        /// After the ring has turned once, and all of its pages are there.
         settled: bool,
     },
     /// LTTng-UST with a wrapper library.
@@ -201,11 +201,7 @@ impl Contender {
         let times = ((milliseconds * 1e6 / takes) as usize).max(8);
         let shape = Shape { threads: 1, live: 10, warm: times.min(1000), batches, times };
         match self.way {
-            Way::Library { settled: true, options } => {
-                // A record with its stack takes twice the room of one without.
-                let turn = if options.contains("stacks=0") { work.turn } else { work.turn * 6 / 10 };
-                Shape { warm: turn.max(1000), ..shape }
-            }
+            Way::Library { settled: true, .. } => Shape { warm: work.turn.max(1000), ..shape },
             Way::Library { settled: false, .. } => {
                 let times = times.min(work.turn / 3 / batches).max(1);
                 Shape { warm: 10, times, ..shape }

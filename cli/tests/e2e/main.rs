@@ -22,6 +22,7 @@ mod endings;
 mod family;
 mod hardship;
 mod header;
+mod hookpath;
 mod journal;
 mod known;
 mod libcs;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     libcs::add(&mut trials);
     limits::add(&mut trials);
     header::add(&mut trials);
+    hookpath::add(&mut trials);
     syscalls::add(&mut trials);
     options::add(&mut trials);
     log::add(&mut trials);

@@ -68,7 +68,7 @@ pub fn mode(line: &mut Line, mode: u32) {
 /// The same, all bits.
 pub(super) fn octal(line: &mut Line, mode: u64) {
     line.byte(b'0');
-    line.digits(mode, 8, 2);
+    line.digits::<8>(mode, 2);
 }
 
 const PROT: &Names = &[

@@ -37,7 +37,7 @@ fn escape(line: &mut Line, bytes: &[u8], brackets: bool) {
         line.byte(b'\\');
         if short == 0 {
             let digit_follows = tail.first().is_some_and(|next| (b'0'..=b'7').contains(next));
-            line.digits(u64::from(byte), 8, if digit_follows { 3 } else { 1 });
+            line.digits::<8>(u64::from(byte), if digit_follows { 3 } else { 1 });
         } else {
             line.byte(short);
         }
@@ -73,7 +73,7 @@ pub fn fd_target(line: &mut Line, number: i32, target: FdTarget) {
         FdTarget::Sysv(key) => {
             line.int(i64::from(number));
             line.str("</SYSV");
-            line.digits(u64::from(key as u32), 16, 8);
+            line.digits::<16>(u64::from(key as u32), 8);
             line.str(">(deleted)");
         }
     }

@@ -48,7 +48,7 @@ static void tell(int at, void **frames, int count)
             continue;
         }
         uintptr_t address = (uintptr_t)frames[i] - map->l_addr;
-        if (i == 0 || !is_trampoline(frames[i - 1]))
+        if (!is_trampoline(frames[i]) && (i == 0 || !is_trampoline(frames[i - 1])))
             address--;
         const char *base = strrchr(info.dli_fname, '/');
         end += sprintf(end, " %.40s+%#lx", base == NULL ? info.dli_fname : base + 1, (unsigned long)address);

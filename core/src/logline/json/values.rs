@@ -137,7 +137,7 @@ pub(super) fn sysv_key(line: &mut Line, key: i32) {
         return line.str("\"IPC_PRIVATE\"");
     }
     line.str("\"0x");
-    line.digits(u64::from(key as u32), 16, 8);
+    line.digits::<16>(u64::from(key as u32), 8);
     line.byte(b'"');
 }
 
@@ -176,7 +176,7 @@ pub(super) fn inside(line: &mut Line, text: &[u8], limit: usize) {
                 '\r' => line.str("\\r"),
                 _ if acts(char) => {
                     line.str("\\u");
-                    line.digits(u64::from(u32::from(char)), 16, 4);
+                    line.digits::<16>(u64::from(u32::from(char)), 4);
                 }
                 _ => {
                     let bytes = valid.as_bytes().get(at..).and_then(|rest| rest.get(..char.len_utf8()));
@@ -186,7 +186,7 @@ pub(super) fn inside(line: &mut Line, text: &[u8], limit: usize) {
         }
         for &byte in chunk.invalid() {
             line.str("\\\\x");
-            line.digits(u64::from(byte), 16, 2);
+            line.digits::<16>(u64::from(byte), 2);
         }
     }
     if shown.len() < text.len() {

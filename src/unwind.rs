@@ -1,0 +1,331 @@
+//! The unwinder at work: leaves the frames that no rule is known for, by the unwind tables of the loaded files (`code`),
+//! and learns the rules.
+//!
+//! It may panic, which ends the walk and nothing else, and it wants some kilobytes of stack. Its caches and stacks are made
+//! at start; a walk that finds them all busy ends.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder};
+use once_cell::race::OnceBox;
+
+use crate::code::{self, Entry, Learned, Loaded};
+use crate::recorder::Recorder;
+use crate::rules::{self, Key, Rule};
+use crate::stack::{Limits, Position, Room};
+use crate::{escape, process, sys};
+
+#[cfg(target_arch = "x86_64")]
+use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
+
+#[cfg(target_arch = "aarch64")]
+use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers};
+
+type Caches = Cache<MustNotAllocateDuringUnwind>;
+
+/// What the unwinder works with where no rule is known.
+struct Slot {
+    /// Thread pointer of who uses it, 0 for nobody.
+    owner: AtomicUsize,
+    /// Its thread id, and its stack pointer when it began.
+    thread: AtomicU32,
+    began: AtomicU64,
+    /// Where a panic goes.
+    way_back: AtomicUsize,
+    cache: UnsafeCell<Caches>,
+    /// End of a stack to work on; 0 where there was no memory for one.
+    stack: usize,
+}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot {
+            owner: AtomicUsize::new(0),
+            thread: AtomicU32::new(0),
+            began: AtomicU64::new(0),
+            way_back: AtomicUsize::new(0),
+            cache: UnsafeCell::new(Caches::new_in()),
+            stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
+                .map_or(0, |stack| stack as usize + STACK_BYTES),
+        }
+    }
+
+    /// One that is the calling thread's until its owner is cleared.
+    #[cold]
+    fn take(sp: u64, limits: &Limits) -> Option<&'static Slot> {
+        let slots = SLOTS.get()?;
+        let thread = sys::thread_pointer();
+        let home = thread >> 12;
+        let slot = (0..CACHES)
+            .filter_map(|step| slots.0.get((home + step) % CACHES))
+            .find(|slot| slot.owner.compare_exchange(0, thread, Ordering::Acquire, Ordering::Relaxed).is_ok())
+            .or_else(|| slots.0.iter().find(|slot| slot.take_over(thread, sp, limits)))?;
+        slot.thread.store(process::tid(), Ordering::Relaxed);
+        slot.began.store(sp, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// Where all are taken: takes one whose walk nobody will end. Its thread is gone (cancelled in the midst of it), or it
+    /// was this thread's own, on the first stack below here, left by a `longjmp` out of a handler.
+    #[cold]
+    fn take_over(&self, thread: usize, sp: u64, limits: &Limits) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let began = self.began.load(Ordering::Relaxed);
+        let left =
+            owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
+        let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
+        (left || gone()) && self.owner.compare_exchange(owner, thread, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// In a forked child: the walks of other threads are not there.
+pub fn forked() {
+    let Some(slots) = SLOTS.get() else { return };
+    let thread = sys::thread_pointer();
+    for slot in slots.0.iter().filter(|slot| slot.owner.load(Ordering::Relaxed) != thread) {
+        slot.owner.store(0, Ordering::Release);
+    }
+}
+
+struct Slots(Vec<Slot>);
+
+// SAFETY: a slot's cache is only used by its owner.
+unsafe impl Sync for Slots {}
+// SAFETY: as above; nothing in it belongs to a thread.
+unsafe impl Send for Slots {}
+
+static SLOTS: OnceBox<Slots> = OnceBox::new();
+
+const CACHES: usize = 8;
+/// A handler of the program's that comes while a walk is on it has the rest.
+const STACK_BYTES: usize = 256 << 10;
+/// Files loaded since the start that one walk may discover.
+const DISCOVERIES: usize = 4;
+
+/// Makes what it needs.
+pub fn start() {
+    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|_| Slot::new()).collect())));
+}
+
+/// A step of the unwinder's, on a stack of its own. By pointer, so that nothing needs dropping when a panic ends it.
+struct Step<'a> {
+    recorder: &'a Recorder,
+    limits: &'a Limits,
+    room: &'a mut Room,
+    slot: &'static Slot,
+    loaded: &'static Loaded,
+    position: Position,
+    /// Files that the walk has discovered so far.
+    discoveries: usize,
+    /// Whether the walk goes on.
+    goes_on: bool,
+}
+
+/// Goes on where no rule is known.
+#[cold]
+#[inline(never)]
+pub fn explore(room: &mut Room, position: Position, limits: &Limits, recorder: &Recorder) -> Position {
+    let sp = position.sp;
+    let (Some(loaded), Some(slot)) = (code::current(), Slot::take(sp, limits)) else { return position };
+    let mut task = Step { recorder, limits, room, slot, loaded, position, discoveries: 0, goes_on: true };
+    while task.goes_on {
+        task.goes_on = false;
+        // Reading unwind tables takes some kilobytes. The first thread has them; others may have hardly more than a page.
+        let stack = if limits.is_main(sp) { 0 } else { slot.stack };
+        // SAFETY: both pointers outlive the call, the stack is the slot's own; nothing in a step needs dropping.
+        unsafe { escape::guarded(slot.way_back.as_ptr(), step, (&raw mut task).cast(), stack) };
+        task.goes_on = task.goes_on && task.position.pass(task.room, limits);
+    }
+    slot.owner.store(0, Ordering::Release);
+    task.position
+}
+
+/// Called by the panic handler: goes back to the walk that this thread is in, if it is in one.
+pub fn leave_walk() {
+    let Some(slots) = SLOTS.get() else { return };
+    let thread = sys::thread_pointer();
+    if let Some(slot) = slots.0.iter().find(|slot| slot.owner.load(Ordering::Relaxed) == thread) {
+        // SAFETY: the owner is inside the guarded call that stored the way back.
+        unsafe { escape::escape(slot.way_back.load(Ordering::Relaxed)) }
+    }
+}
+
+/// Leaves one frame by the unwind tables, and remembers the rule.
+unsafe extern "C" fn step(step: *mut core::ffi::c_void) -> usize {
+    // SAFETY: `explore` passes its own, exclusively.
+    let step = unsafe { &mut *step.cast::<Step>() };
+    step.goes_on = step.arrive() && step.leave().is_some();
+    0
+}
+
+impl Step<'_> {
+    /// Keeps the frame if it is one. Whether it is to be left.
+    fn arrive(&mut self) -> bool {
+        let at = &mut self.position;
+        // No call is before what a signal handler returns to.
+        if at.sure && at.is_return && self.loaded.is_trampoline(at.place as usize + 1) {
+            (at.place, at.is_return) = (at.place + 1, false);
+        }
+        let place = at.place as usize;
+        if self.loaded.is_own(place) {
+            return true;
+        }
+        while !self.loaded.holds(place) {
+            let known = self.discoveries == DISCOVERIES;
+            self.discoveries += 1;
+            match if known { Learned::Code } else { code::learn(self.recorder, place) } {
+                Learned::File => {}
+                // What is in no file has no tables: a guess could lead anywhere.
+                Learned::Code => {
+                    self.position.keep(self.room, self.limits);
+                    return false;
+                }
+                Learned::Data => return false,
+            }
+            let Some(loaded) = code::current() else { return false };
+            self.loaded = loaded;
+        }
+        // What is in a file but no code is no frame.
+        self.loaded.is_code(place) && self.position.keep(self.room, self.limits)
+    }
+
+    /// Leaves the frame.
+    fn leave(&mut self) -> Option<()> {
+        let at = &mut self.position;
+        if at.sure && !at.is_return && self.loaded.is_trampoline(at.place as usize) {
+            at.may_read(self.limits, true);
+            return if at.is_too_far() { None } else { interrupted(at) };
+        }
+        let place = at.place as usize;
+        let entry = self.loaded.entry(place);
+        at.may_read(self.limits, entry != Entry::None);
+        if at.is_too_far() {
+            return None;
+        }
+        let before = *at;
+        let left = self.left(&before, before.fp)?;
+        if entry == Entry::Plain
+            && let (Some(rule), Some(key)) = (self.rule(&before, &left), Key::new(before.place, self.limits.era))
+        {
+            rules::remember(key, rule.own(self.loaded.is_own(place)));
+        }
+        let (pc, mut sp) = (left.back.ok()??, left.sp);
+        if let Entry::Realigned(offset) = entry
+            // The caller's stack pointer lies in the frame; it is right if the return address lies below it.
+            && let Some(caller) = before.read(before.fp.wrapping_add_signed(offset as i64))
+            && caller >= sp
+            && before.read(caller - 8) == Some(pc)
+        {
+            sp = caller;
+        }
+        self.position = Position { place: pc.wrapping_sub(1), is_return: true, sp, fp: left.fp, ..before };
+        Some(())
+    }
+
+    /// Leaves the frame at `before` with another frame pointer there.
+    fn left(&self, before: &Position, fp: u64) -> Option<Left> {
+        // SAFETY: the slot is ours, so its cache is.
+        let cache = unsafe { &mut *self.slot.cache.get() };
+        let mut reads = Reads::default();
+        let mut read = |address| reads.read(before, address);
+        let address = address(before)?;
+        let mut registers = Registers::new(address.address(), before.sp, fp);
+        let back = self.loaded.unwinder.unwind_frame(address, &mut registers, cache, &mut read);
+        Some(Left { back: back.map_err(|_| ()), sp: registers.sp(), fp: frame_pointer(&registers), reads })
+    }
+
+    /// The rule that the frame was left by, if it was left in one of the ways that there are rules for.
+    fn rule(&self, before: &Position, left: &Left) -> Option<Rule> {
+        // A frame pointer that leads nowhere: where it makes no difference, it was not what was followed.
+        const NOWHERE: u64 = 1;
+        let without = self.left(before, NOWHERE)?;
+        if left.back == Ok(None) && without.back == Ok(None) && left.reads.used + without.reads.used == 0 {
+            return Some(Rule::outermost());
+        }
+        left.back.ok()??;
+        let beside = left.reads.beside(left.sp.checked_sub(8)?)?;
+        if without.back == left.back && without.sp == left.sp {
+            let saved = match beside {
+                Some(at) if without.fp == left.fp => Some(at.checked_sub(before.sp)?),
+                None if without.fp == NOWHERE => None,
+                _ => return None,
+            };
+            return Rule::by_stack_pointer(left.sp.checked_sub(before.sp)?, saved);
+        }
+        let chained = without.back.is_err() && beside == Some(before.fp) && before.fp.checked_add(16) == Some(left.sp);
+        if chained { Some(Rule::by_frame_pointer()) } else { None }
+    }
+}
+
+/// As the unwinder has it.
+fn address(at: &Position) -> Option<FrameAddress> {
+    match at.is_return {
+        true => FrameAddress::from_return_address(at.place.wrapping_add(1)),
+        false => Some(FrameAddress::from_instruction_pointer(at.place)),
+    }
+}
+
+/// How a frame was left: the return address if there is a caller, the caller's registers, what was read.
+struct Left {
+    back: Result<Option<u64>, ()>,
+    sp: u64,
+    fp: u64,
+    reads: Reads,
+}
+
+/// What was read to leave a frame: no more than two words where there is a rule for it.
+#[derive(Default)]
+struct Reads {
+    places: [u64; 2],
+    used: usize,
+}
+
+impl Reads {
+    fn read(&mut self, at: &Position, address: u64) -> Result<u64, ()> {
+        if let Some(place) = self.places.get_mut(self.used) {
+            *place = address;
+        }
+        self.used += 1;
+        at.read(address).ok_or(())
+    }
+
+    /// What was read before `place`, if anything; `None` where `place` was not the last read, or more than two were.
+    fn beside(&self, place: u64) -> Option<Option<u64>> {
+        match (self.used, self.places) {
+            (1, [one, _]) if one == place => Some(None),
+            (2, [one, two]) if two == place && one != place => Some(Some(one)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn frame_pointer(registers: &Registers) -> u64 {
+    registers.bp()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn frame_pointer(registers: &Registers) -> u64 {
+    registers.fp()
+}
+
+/// To what a signal interrupted, by the context that the kernel left on the stack for its return.
+#[cfg(target_arch = "x86_64")]
+fn interrupted(at: &mut Position) -> Option<()> {
+    // ucontext_t: flags, link and stack take 40 bytes, then come the registers r8 to r15, rdi, rsi, rbp, …, rsp, rip.
+    let word = |number: u64| at.read(at.sp + 40 + number * 8);
+    let (fp, sp, place) = (word(10)?, word(15)?, word(16)?);
+    if sp & 7 != 0 {
+        return None;
+    }
+    *at = Position { place, is_return: false, sp, fp, ..*at };
+    Some(())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn interrupted(_: &mut Position) -> Option<()> {
+    None
+}
