@@ -50,6 +50,8 @@ fn close_object(fd: c_int) -> c_int {
 }
 
 /// The log lets go of its descriptor where the program closes or replaces that number.
+#[cold]
+#[inline(never)]
 fn give_way(first: c_int, last: c_int) {
     if let Some(log) = audit::ready().and_then(|audit| audit.log.as_ref()) {
         log.give_way(first, last);

@@ -222,12 +222,10 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
     let (seen, mark) = (Seen::if_ready(Call::Unlink), mark());
+    let inside = process::Inside::new();
     let result = match next!(remove) {
-        Some(next) => {
-            let _inside = process::Inside::new();
-            // SAFETY: the caller's argument, passed on.
-            unsafe { next(path) }
-        }
+        // SAFETY: the caller's argument, passed on.
+        Some(next) => unsafe { next(path) },
         None => {
             let unlink = |flags: c_int| {
                 // SAFETY: the caller's argument, passed on.
@@ -241,6 +239,7 @@ pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
             }) as c_int
         }
     };
+    drop(inside);
     // SAFETY: what the call was given.
     unsafe { unlinked(seen, mark, result, path, &[]) };
     result

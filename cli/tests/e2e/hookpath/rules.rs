@@ -18,14 +18,14 @@ pub const COLD: &[(&str, &str)] = &[
 /// The library's own system calls on the path: the functions where they stand, which they are, and why.
 pub const OWN: &[(&[&str], &[i64], &str)] = &[
     (
-        &["shmaudit::real::identity", "shmaudit::hooks::path::object_opened"],
+        &["shmaudit::real::identity", "shmaudit::sys::identity", "shmaudit::hooks::path::object_opened"],
         &[libc::SYS_statx, libc::SYS_newfstatat],
         "identity: once for each successful shm_open, memfd_create, and open under the shm mount; once for a shared mapping \
          of a descriptor that no hook has seen. newfstatat where a filter of system calls may be, and by the C library's \
          fstat where it has one",
     ),
     (
-        &["shm_open", "shmaudit::hooks::path::object_opened"],
+        &["shm_open", "shmaudit::hooks::objects::opened", "shmaudit::hooks::path::object_opened"],
         &[libc::SYS_newfstatat],
         "the device of /dev/shm, where an object is on another than at the start: the program has changed the mount",
     ),
@@ -51,8 +51,10 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
 /// Each hook stands in for libc where nobody defines the next one, by the call that libc would make.
 pub const STANDS_IN: &[(&str, i64)] = &[
     ("shmaudit::hooks::six::shm_open::{{closure}}", libc::SYS_openat),
+    ("shmaudit::real::shm_open", libc::SYS_openat),
     ("shm_unlink", libc::SYS_unlinkat),
     ("shmaudit::hooks::six::shmget::{{closure}}", libc::SYS_shmget),
+    ("shmget", libc::SYS_shmget),
     ("shmat", libc::SYS_shmat),
     ("shmdt", libc::SYS_shmdt),
     ("shmctl", libc::SYS_shmctl),
@@ -85,6 +87,7 @@ pub const STANDS_IN: &[(&str, i64)] = &[
     ("creat64", libc::SYS_openat),
     ("unlink", libc::SYS_unlinkat),
     ("unlinkat", libc::SYS_unlinkat),
+    ("remove", libc::SYS_unlinkat),
     ("rename", libc::SYS_renameat2),
     ("renameat", libc::SYS_renameat2),
     ("renameat2", libc::SYS_renameat2),

@@ -11,7 +11,7 @@ use crate::{check, place};
 
 /// Bytes that a call may take where everything about it is known, and what the first time may take beside, when rules of
 /// unwinding are learned.
-const KNOWN: i64 = 2048;
+const KNOWN: i64 = 2304;
 const LEARNING: i64 = 512;
 /// The two paths of a rename are joined there.
 const RENAME: i64 = 1024;
