@@ -1,6 +1,8 @@
 //! The `shmaudit` command.
 
+mod ls;
 mod report;
+mod system;
 mod world;
 
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ enum Command {
         #[arg(short = 'O', value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// List all shared memory: segments, POSIX objects, memfds, what is deleted and still held; who has it, whose it was.
+    Ls(ls::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,8 +50,11 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    let Command::Report { journals, format, output } = Arguments::parse().command;
-    match report::report(&journals, format, output.as_deref()) {
+    let result = match Arguments::parse().command {
+        Command::Report { journals, format, output } => report::report(&journals, format, output.as_deref()),
+        Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
+    };
+    match result {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(message) => {

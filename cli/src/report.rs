@@ -64,7 +64,7 @@ pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Resul
 }
 
 /// The journals that the paths name, directories looked into, in the order of their names.
-fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -85,7 +85,8 @@ fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-fn one(path: &Path) -> Result<Report, String> {
+/// The report on one journal.
+pub fn one(path: &Path) -> Result<Report, String> {
     let unreadable = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() == 0 {
