@@ -16,7 +16,9 @@ use crate::system::{Inventory, Journals, Kind, Nobody, Object, Sessions, State, 
 use columns::Column;
 use select::{Select, Sort};
 
-pub use columns::{holders, owner};
+pub use columns::owner;
+pub use json::{ascii, object};
+pub use select::user;
 
 /// What `shmaudit ls` takes.
 #[derive(clap::Args)]
@@ -129,7 +131,7 @@ pub fn ls(arguments: &Arguments) -> Result<(), String> {
         kinds: arguments.kind.clone(),
         states: arguments.state.clone(),
         name: arguments.name.clone(),
-        user: arguments.user.as_deref().map(select::user).transpose()?,
+        user: arguments.user.as_deref().map(user).transpose()?,
         pid: arguments.pid,
         min_size: arguments.min_size.unwrap_or(0),
         min_age: arguments.min_age.unwrap_or(0),
@@ -191,6 +193,6 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), String> {
     };
     write().map_err(|error| {
         let _ = std::fs::remove_file(&aside);
-        format!("{}: {error}", Path::display(path).to_string().escape_debug())
+        format!("{}: {error}", path.display().to_string().escape_debug())
     })
 }

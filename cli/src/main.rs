@@ -1,5 +1,6 @@
 //! The `shmaudit` command.
 
+mod clean;
 mod ls;
 mod report;
 mod system;
@@ -39,6 +40,8 @@ enum Command {
     },
     /// List all shared memory: segments, POSIX objects, memfds, what is deleted and still held; who has it, whose it was.
     Ls(ls::Arguments),
+    /// Remove what is provably nobody's; without --apply, say what that is and why it is safe.
+    Clean(clean::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Report { journals, format, output } => report::report(&journals, format, output.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
+        Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
     };
     match result {
         Ok(0) => ExitCode::SUCCESS,

@@ -20,17 +20,19 @@ pub use clocks::Clocks;
 pub use facts::Facts;
 pub use files::open_place;
 pub use gather::{Inventory, take};
-pub use limits::Totals;
-pub use object::{Actor, Fate, Identity, Kind, Made, Object, Process, State, Times};
-pub use places::Places;
+pub use object::{Actor, Fate, Identity, Kind, Object, Process, State};
 pub use processes::{actor, holders_of};
 pub use sessions::{Journals, Nobody, Sessions};
-pub use sight::Sight;
 pub use state::{ASIDE, gone};
 pub use sys::{ignore_sigio, lease_is_whole, remove_segment, segment, take_lease, user_name};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
+
+/// The number of this process's IPC namespace.
+pub fn own_ipc() -> Option<u64> {
+    processes::namespace("/proc/self", "ipc")
+}
 
 /// The part of a path after its last slash.
 pub fn base_name(path: &[u8]) -> &[u8] {
@@ -74,7 +76,8 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// Reads a span of time, in nanoseconds: `90`, `90s`, `10m`, `2h`, `1d`.
 pub fn parse_span(text: &str) -> Result<u64, String> {
     let units = [("", SECOND), ("s", SECOND), ("m", 60 * SECOND), ("h", 3_600 * SECOND), ("d", 86_400 * SECOND)];
-    parse(text, &units).ok_or_else(|| "not a span of time: a number with s, m, h or d after it, such as 10m".to_string())
+    parse(text, &units)
+        .ok_or_else(|| "not a span of time: a number with s, m, h or d after it, such as 10m".to_string())
 }
 
 /// A number with up to three decimals and one of the units.

@@ -56,7 +56,8 @@ impl Listing {
             if facts.dev != dev {
                 continue;
             }
-            let path = if prefix.is_empty() { name.to_bytes().to_vec() } else { [prefix, b"/", name.to_bytes()].concat() };
+            let path =
+                if prefix.is_empty() { name.to_bytes().to_vec() } else { [prefix, b"/", name.to_bytes()].concat() };
             if facts.is_file() {
                 if self.files.len() < MOST {
                     self.files.insert(path, facts);

@@ -257,7 +257,8 @@ impl Gathered {
             times: Times::default(),
         });
         let huge = places.is_nameless_huge(dev) || places.is_mounted_huge(dev);
-        let link = held.holders.iter().find_map(|(pid, holder)| Some(format!("/proc/{pid}/fd/{}", holder.fds.first()?)));
+        let link =
+            held.holders.iter().find_map(|(pid, holder)| Some(format!("/proc/{pid}/fd/{}", holder.fds.first()?)));
         let (resident, swap) = self.memory(&facts, huge, link.unwrap_or_default().as_bytes());
         let known = held.facts.is_some();
         self.objects.push(Object {

@@ -115,11 +115,6 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Whether it has certainly ended.
-    pub const fn is_gone(&self) -> bool {
-        matches!(self.fate, Fate::Ended | Fate::Reused(_))
-    }
-
     /// `postgres[812]`, `812 (dead)`, in printable ASCII.
     pub fn label(&self) -> String {
         match &self.fate {

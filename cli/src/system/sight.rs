@@ -44,7 +44,9 @@ pub fn sight(blind: &Blind, unread: Unread, places: &Places, objects: &[Object],
     if blind.processes > 0 {
         let users = blind.users.iter().take(4).map(u32::to_string).collect::<Vec<_>>().join(", ");
         let processes = number(blind.processes, "process", "processes");
-        unseen.push(format!("{processes} of other rights (users {users}) may not be looked into: root sees what they hold."));
+        unseen.push(format!(
+            "{processes} of other rights (users {users}) may not be looked into: root sees what they hold."
+        ));
     }
     if inner {
         unseen.push("This is not the machine's first pid namespace: processes outside of it are not seen.".to_string());
