@@ -16,9 +16,10 @@ use crate::system::{Inventory, Journals, Kind, Nobody, Object, Sessions, State, 
 use columns::Column;
 use select::{Select, Sort};
 
-pub use columns::owner;
+pub use columns::{holders, owner};
 pub use json::{ascii, object};
 pub use select::user;
+pub use table::{cut, totals};
 
 /// What `shmaudit ls` takes.
 #[derive(clap::Args)]
@@ -169,7 +170,7 @@ fn text(arguments: &Arguments, inventory: &Inventory, objects: &[&Object]) -> St
     // What the user asked for is not left out.
     let may_drop = arguments.columns.is_empty();
     let shown = columns::Shown { clocks: &inventory.clocks, bytes: arguments.bytes };
-    table::table(columns, objects, &shown, width, may_drop) + &table::below(inventory, objects)
+    table::table(columns, objects, &shown, width, may_drop) + &table::below(inventory, objects, width)
 }
 
 /// Writes to standard output; that nobody reads on is no error.

@@ -4,6 +4,7 @@ mod clean;
 mod ls;
 mod report;
 mod system;
+mod top;
 mod world;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Command {
     Ls(ls::Arguments),
     /// Remove what is provably nobody's; without --apply, say what that is and why it is safe.
     Clean(clean::Arguments),
+    /// Watch shared memory: objects, processes, calls.
+    Top(top::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Report { journals, format, output } => report::report(&journals, format, output.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
+        Command::Top(arguments) => top::top(&arguments).map(|()| 0),
         Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
     };
     match result {

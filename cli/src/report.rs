@@ -14,7 +14,7 @@ use crate::Format;
 use crate::world::World;
 
 /// A journal, mapped. It may still be written to: each word is read once and checked by the reader.
-struct Journal(Mmap);
+pub struct Journal(Mmap);
 
 impl Words for Journal {
     fn word(&self, index: usize) -> Option<u64> {
@@ -85,14 +85,19 @@ pub fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// The report on one journal.
-pub fn one(path: &Path) -> Result<Report, String> {
+/// A journal, mapped; whether it is one is asked when it is read.
+pub fn open(path: &Path) -> Result<Journal, String> {
     let unreadable = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() == 0 {
         return Err(format!("{}: empty, not a journal", path.display()));
     }
-    let journal = Journal(map(&file).map_err(unreadable)?);
+    map(&file).map(Journal).map_err(unreadable)
+}
+
+/// The report on one journal.
+pub fn one(path: &Path) -> Result<Report, String> {
+    let journal = open(path)?;
     let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
     let mut names = Named::new(&reader, Maps);
     Ok(conclude(&reader, &mut World, &mut names, &Settings::default()))

@@ -19,14 +19,10 @@ pub fn table(columns: &[Column], objects: &[&Object], shown: &Shown, width: Opti
     if may_drop && objects.iter().all(|object| object.huge != Some(true)) {
         columns.retain(|&column| column != Column::Huge);
     }
-    if let Some(width) = width.filter(|_| may_drop) {
-        for &column in Column::DISPENSABLE {
-            if least(&columns, objects, shown) <= width {
-                break;
-            }
-            columns.retain(|&kept| kept != column);
-        }
-    }
+    let left_out = match width.filter(|_| may_drop) {
+        Some(width) => fit(&mut columns, objects, shown, width),
+        None => Vec::new(),
+    };
     let rows: Vec<Vec<String>> =
         objects.iter().map(|object| columns.iter().map(|column| column.value(object, shown)).collect()).collect();
     let widths: Vec<usize> = columns
@@ -42,7 +38,25 @@ pub fn table(columns: &[Column], objects: &[&Object], shown: &Shown, width: Opti
     for row in std::iter::once(&titles).chain(&rows) {
         line(&mut text, row, &columns, &widths, width);
     }
+    if !left_out.is_empty() {
+        let titles: Vec<&str> = left_out.iter().map(|column| column.title()).collect();
+        text.push_str(&format!("(no room for {}; --wide has all)\n", titles.join(" ")));
+    }
     text
+}
+
+/// Leaves out columns until the rest fits, the most dispensable first, but none that would have fitted; which.
+fn fit(columns: &mut Vec<Column>, objects: &[&Object], shown: &Shown, width: usize) -> Vec<Column> {
+    let all = columns.clone();
+    columns.retain(|column| !Column::DISPENSABLE.contains(column));
+    for wanted in Column::DISPENSABLE.iter().rev().filter(|column| all.contains(column)) {
+        let with: Vec<Column> =
+            all.iter().copied().filter(|column| columns.contains(column) || column == wanted).collect();
+        if least(&with, objects, shown) <= width {
+            *columns = with;
+        }
+    }
+    all.into_iter().filter(|column| !columns.contains(column)).collect()
 }
 
 /// The room that the columns need; the reason is cut short rather than left out while some of it fits.
@@ -83,11 +97,11 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}..").chars().take(width).collect()
 }
 
-/// Totals against limits, and what was not seen.
-pub fn below(inventory: &Inventory, objects: &[&Object]) -> String {
+/// Totals against limits, and what was not seen; broken between words where there is a width.
+pub fn below(inventory: &Inventory, objects: &[&Object], width: Option<usize>) -> String {
     let mut text = String::new();
     let mut say = |line: String| {
-        text.push_str(&line);
+        text.push_str(&width.map_or_else(|| line.clone(), |width| wrapped(&line, width)));
         text.push('\n');
     };
     say(String::new());
@@ -105,6 +119,25 @@ pub fn below(inventory: &Inventory, objects: &[&Object]) -> String {
         say(format!("Not seen: {sentence}"));
     }
     text
+}
+
+/// Text broken between words, later lines indented.
+fn wrapped(text: &str, width: usize) -> String {
+    const INDENT: &str = "  ";
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let first = lines.len() == 1;
+        if let Some(line) = lines.last_mut() {
+            if line.trim().is_empty() || line.len() + 1 + word.len() <= width {
+                let gap = if line.is_empty() || line == INDENT && !first { "" } else { " " };
+                line.push_str(gap);
+                line.push_str(word);
+                continue;
+            }
+        }
+        lines.push(format!("{INDENT}{word}"));
+    }
+    lines.join("\n")
 }
 
 /// Totals against limits, a line each.
@@ -169,5 +202,18 @@ fn limit(value: Option<u64>) -> String {
         Some(NEVER..) => "any size".to_string(),
         Some(value) => size(value),
         None => "?".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_kept_whole() {
+        assert_eq!(wrapped("one two three", 7), "one two\n  three");
+        assert_eq!(wrapped("one longer-than-that x y", 7), "one\n  longer-than-that\n  x y");
+        assert_eq!(wrapped("", 7), "");
+        assert_eq!((cut("abcdef", 4), cut("abc", 3), cut("abc", 1)), ("ab..".into(), "abc".into(), ".".into()));
     }
 }
