@@ -1,8 +1,12 @@
 //! The `shmaudit` command.
 
+mod clean;
 mod known;
+mod ls;
 mod report;
 mod sys;
+mod system;
+mod top;
 mod world;
 
 use std::path::PathBuf;
@@ -42,6 +46,12 @@ enum Command {
         #[command(flatten)]
         known: known::Options,
     },
+    /// List all shared memory: segments, POSIX objects, memfds, what is deleted and still held; who has it, whose it was.
+    Ls(ls::Arguments),
+    /// Remove what is provably nobody's; without --apply, say what that is and why it is safe.
+    Clean(clean::Arguments),
+    /// Watch shared memory: objects, processes, calls.
+    Top(top::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,10 +63,16 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    let Command::Report { journals, format, output, growth, known } = Arguments::parse().command;
-    let told = match growth {
-        true => report::growth(&journals, format, output.as_deref()).map(|()| 0),
-        false => report::report(&journals, format, output.as_deref(), &known),
+    let told = match Arguments::parse().command {
+        Command::Report { journals, format, output, growth: true, .. } => {
+            report::growth(&journals, format, output.as_deref()).map(|()| 0)
+        }
+        Command::Report { journals, format, output, known, .. } => {
+            report::report(&journals, format, output.as_deref(), &known)
+        }
+        Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
+        Command::Top(arguments) => top::top(&arguments).map(|()| 0),
+        Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
     };
     match told {
         Ok(0) => ExitCode::SUCCESS,

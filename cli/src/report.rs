@@ -15,7 +15,7 @@ use crate::world::World;
 use crate::{Format, known};
 
 /// A journal, mapped. It may still be written to: each word is read once and checked by the reader.
-struct Journal(Mmap);
+pub struct Journal(Mmap);
 
 impl Words for Journal {
     fn word(&self, index: usize) -> Option<u64> {
@@ -57,7 +57,7 @@ pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>, known: &
     let mut known = known.read()?;
     let settings = Settings { later: true, suppressions: known.suppressions.clone(), ..Settings::default() };
     let paths = journals(paths)?;
-    let mut out = open(output)?;
+    let mut out = create(output)?;
     let mut errors = 0;
     for (number, path) in paths.iter().enumerate() {
         let concluded =
@@ -73,7 +73,7 @@ pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>, known: &
 
 /// Tells of every journal what grew.
 pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<(), String> {
-    let mut out = open(output)?;
+    let mut out = create(output)?;
     for path in journals(paths)? {
         let grown =
             |sources: &Sources<Journal>| report::growth(sources, &mut World, &mut Named::new(sources, Maps), MOMENTS);
@@ -87,7 +87,7 @@ pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Resul
     Ok(())
 }
 
-fn open(output: Option<&Path>) -> Result<Box<dyn Write>, String> {
+fn create(output: Option<&Path>) -> Result<Box<dyn Write>, String> {
     Ok(match output {
         None => Box::new(io::stdout().lock()),
         Some(path) => Box::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
@@ -95,7 +95,7 @@ fn open(output: Option<&Path>) -> Result<Box<dyn Write>, String> {
 }
 
 /// The journals that the paths name, directories looked into, in the order of their names.
-fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -116,14 +116,25 @@ fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// What `use_it` makes of a journal.
-fn read<R>(path: &Path, use_it: impl FnOnce(&Sources<Journal>) -> R) -> Result<R, String> {
+/// A journal, mapped; whether it is one is asked when it is read.
+pub fn open(path: &Path) -> Result<Journal, String> {
     let unreadable = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() == 0 {
         return Err(format!("{}: empty, not a journal", path.display()));
     }
-    let journal = Journal(map(&file).map_err(unreadable)?);
+    map(&file).map(Journal).map_err(unreadable)
+}
+
+/// The report on one journal, by the tables of now.
+pub fn one(path: &Path) -> Result<Report, String> {
+    let settings = Settings { later: true, ..Settings::default() };
+    read(path, |sources| conclude(sources, &mut World, &mut Named::new(sources, Maps), &settings))
+}
+
+/// What `use_it` makes of a journal.
+fn read<R>(path: &Path, use_it: impl FnOnce(&Sources<Journal>) -> R) -> Result<R, String> {
+    let journal = open(path)?;
     let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
     Ok(use_it(&Sources::from(reader)))
 }

@@ -7,6 +7,7 @@
 mod escaped;
 mod fd;
 mod maps;
+mod meminfo;
 mod mounts;
 mod process;
 mod sysvipc;
@@ -14,6 +15,7 @@ mod sysvipc;
 pub use escaped::{Escaped, Unescaped};
 pub use fd::{FdTarget, fd_link};
 pub use maps::{Mapping, Mappings, mappings};
+pub use meminfo::meminfo;
 pub use mounts::{Mount, Mounts, mount_of, mounts, shm_mount};
 pub use process::{ProcStat, ProcStatus, cmdline, environ, proc_stat, proc_status, soft_limit};
 pub use sysvipc::{SHM_DEST, SHM_LOCKED, Segment, Segments, segments};

@@ -145,8 +145,8 @@ fn rule(line: &[u8]) -> Result<Rule, String> {
     Ok(Rule { text: line.escape_ascii().to_string(), target, glob, built_in: false })
 }
 
-/// Whether `glob` is somewhere in `text`.
-fn matches(glob: &[u8], text: &[u8]) -> bool {
+/// Whether `glob` is somewhere in `text`: `*` stands for anything, `^` and `$` tie it to the text's ends.
+pub fn matches(glob: &[u8], text: &[u8]) -> bool {
     let (glob, at_end) = match glob.strip_suffix(b"$") {
         Some(glob) => (glob, true),
         None => (glob, false),

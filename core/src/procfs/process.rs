@@ -1,6 +1,6 @@
 //! /proc/PID/stat, status, cmdline and environ: who a process is (the kernel's fs/proc/array.c and base.c).
 
-use super::{Lines, decimal, fields};
+use super::{Lines, decimal, fields, number};
 
 /// What is needed of /proc/PID/stat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,12 @@ pub struct ProcStat<'a> {
     pub pgrp: u32,
     /// Session.
     pub session: u32,
+    /// The kernel's flags of the task (`PF_*`).
+    pub flags: u64,
     /// Minor faults of its children that it has waited for: without any, it had none.
     pub children_faults: u64,
+    /// Threads, the first included. It may be dead (`Z`) while others run on.
+    pub threads: u32,
     /// When it started, in clock ticks (`sysconf(_SC_CLK_TCK)`) since boot. With the pid it names a process for good.
     pub starttime: u64,
 }
@@ -27,8 +31,20 @@ pub struct ProcStat<'a> {
 const USER_HZ: u64 = 100;
 /// How far a process's start by the kernel may lie after the moment that it was first seen: clocks are set.
 const SLACK_NS: u64 = 1_000_000_000;
+/// Bit of [`ProcStat::flags`]: a thread of the kernel's own (include/linux/sched.h).
+const PF_KTHREAD: u64 = 0x0020_0000;
 
 impl ProcStat<'_> {
+    /// Whether it is a thread of the kernel's own, without memory and files.
+    pub const fn is_kernel(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// Whether all of the process has ended; it only waits for its parent.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, b'X' | b'Z') && self.threads <= 1
+    }
+
     /// Whether it runs and is the process that was seen before: with this start time (clock ticks since boot, 0: not
     /// known), and running at `seen` (nanoseconds since 1970, 0: not known). `now` and `boot` are what the wall clock and
     /// the clock since boot say at one moment, in nanoseconds.
@@ -55,10 +71,14 @@ pub fn proc_stat(text: &[u8]) -> Option<ProcStat<'_>> {
         ppid: decimal(rest.next()?)?,
         pgrp: decimal(rest.next()?)?,
         session: decimal(rest.next()?)?,
-        // Field 11; the session is field 6.
-        children_faults: decimal(rest.nth(4)?)?,
+        // Field 9; the session is field 6.
+        flags: number(rest.nth(2)?, 10)?,
+        // Field 11.
+        children_faults: decimal(rest.nth(1)?)?,
+        // Field 20.
+        threads: decimal(rest.nth(8)?)?,
         // Field 22.
-        starttime: decimal(rest.nth(10)?)?,
+        starttime: decimal(rest.nth(1)?)?,
     };
     // More fields follow: without them the start time may be cut.
     rest.next().map(|_| stat)

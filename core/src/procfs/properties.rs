@@ -59,7 +59,7 @@ fn read_all(text: &[u8]) -> usize {
     assert!(table.skipped() <= lines);
     total += shm_mount(text).is_some() as usize;
     total += proc_stat(text).map_or(0, |stat| stat.comm.len());
-    total += proc_status(text).ns_depth as usize;
+    total += proc_status(text).ns_depth as usize + meminfo(text, b"x").is_some() as usize;
     total += cmdline(text).map(<[u8]>::len).sum::<usize>();
     total += environ(text, b"a").map_or(0, <[u8]>::len);
     if let FdTarget::Path { path, .. } | FdTarget::Memfd(path) | FdTarget::Other(path) = fd_link(text) {

@@ -133,6 +133,12 @@ fn processes() {
     assert_eq!((stat.pid, stat.comm, stat.state), (6746, &b"a) (\n\\b c"[..], b'S'));
     assert_eq!((stat.ppid, stat.pgrp, stat.session, stat.starttime), (6738, 6737, 3524, 142_537));
     assert_eq!(stat.children_faults, 140);
+    assert_eq!((stat.flags, stat.threads, stat.is_kernel(), stat.is_over()), (4_194_560, 1, false, false));
+    let others_run = b"9 (a) Z 1 9 9 0 -1 4194560 82 140 0 1 0 0 0 0 20 0 3 0 142537 0 0\n";
+    let all_ended = b"9 (a) Z 1 9 9 0 -1 4194560 82 140 0 1 0 0 0 0 20 0 1 0 142537 0 0\n";
+    let kernel = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0\n";
+    assert!(!proc_stat(others_run).unwrap().is_over() && proc_stat(all_ended).unwrap().is_over());
+    assert!(proc_stat(kernel).unwrap().is_kernel());
     // Cut after the start time's first digits: no start time is better than a wrong one.
     let cut = text.windows(6).position(|part| part == b"142537").unwrap() + 3;
     assert_eq!(proc_stat(&text[..cut]), None);
@@ -228,6 +234,17 @@ fn descriptors() {
     for other in [&b"pipe:[14638]"[..], b"anon_inode:[eventpoll]", b"(unreachable)/x (deleted)", b""] {
         assert_eq!(fd_link(other), FdTarget::Other(other));
     }
+}
+
+#[test]
+fn memory() {
+    let text = b"MemTotal:       24682416 kB\nShmemHugePages:        0 kB\nShmem:              1024 kB\nHugePages_Total:       5\n\
+                 Bad: x kB\nOdd: 1 MB\nCut: 12";
+    assert_eq!((meminfo(text, b"Shmem"), meminfo(text, b"HugePages_Total")), (Some(1 << 20), Some(5)));
+    for none in [&b"Bad"[..], b"Odd", b"Cut", b"Missing", b"", b"Mem"] {
+        assert_eq!(meminfo(text, none), None);
+    }
+    assert!(meminfo(&read("/proc/meminfo").unwrap(), b"MemTotal").is_some_and(|bytes| bytes > 1 << 20));
 }
 
 #[test]
