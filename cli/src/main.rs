@@ -7,6 +7,7 @@ mod system;
 mod top;
 mod world;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,7 +67,8 @@ fn main() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(message) => {
-            eprintln!("shmaudit: {message}");
+            // Not eprintln: where standard error is gone, that panics.
+            let _ = writeln!(io::stderr(), "shmaudit: {message}");
             ExitCode::from(2)
         }
     }

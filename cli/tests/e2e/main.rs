@@ -9,6 +9,7 @@ mod clean;
 mod compare;
 mod expect;
 mod log;
+mod machine;
 mod place;
 mod report;
 mod run;
@@ -24,6 +25,9 @@ mod hardship;
 mod header;
 mod journal;
 mod libcs;
+mod machine_clean;
+mod machine_ls;
+mod machine_top;
 mod options;
 mod readme;
 mod reports;
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
     stacks::add(&mut trials);
     readme::add(&mut trials);
     journal::add(&mut trials);
+    machine_ls::add(&mut trials);
+    machine_clean::add(&mut trials);
+    machine_top::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()
