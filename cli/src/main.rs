@@ -9,6 +9,7 @@ mod system;
 mod top;
 mod world;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -78,7 +79,8 @@ fn main() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(message) => {
-            eprintln!("shmaudit: {message}");
+            // Not eprintln: where standard error is gone, that panics.
+            let _ = writeln!(io::stderr(), "shmaudit: {message}");
             ExitCode::from(2)
         }
     }

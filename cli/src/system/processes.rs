@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use shmaudit_core::procfs::{self, FdTarget, Mapping, fd_link, mappings, proc_stat, proc_status};
 use shmaudit_core::report::Text;
@@ -147,12 +148,16 @@ pub fn actor(pid: u32, time: u64, clocks: &Clocks) -> Actor {
         },
         Err(error) if is_refusal(&error) => Fate::Hidden,
         // /proc may be mounted so that it hides others' processes; kill tells that they are there.
-        Err(_) => match i32::try_from(pid).ok().and_then(Pid::from_raw).map(test_kill_process) {
-            Some(Ok(()) | Err(rustix::io::Errno::PERM)) => Fate::Hidden,
-            _ => Fate::Ended,
-        },
+        Err(_) if exists(pid) => Fate::Hidden,
+        Err(_) => Fate::Ended,
     };
     Actor { pid, fate }
+}
+
+/// Whether there is a process of this pid, whatever /proc shows.
+fn exists(pid: u32) -> bool {
+    let answer = i32::try_from(pid).ok().and_then(Pid::from_raw).map(test_kill_process);
+    matches!(answer, Some(Ok(()) | Err(Errno::PERM)))
 }
 
 /// The process that a walk is at; asked for its name only if it holds something.
@@ -167,7 +172,11 @@ struct Visit {
 impl Walker<'_> {
     fn process(&mut self, pid: u32) {
         let base = format!("/proc/{pid}");
-        let Ok(text) = fs::read(format!("{base}/stat")) else { return };
+        let Ok(text) = fs::read(format!("{base}/stat")) else {
+            // Listed, and not to be read: hidden, unless it has ended meanwhile.
+            self.walk.blind.processes += u64::from(exists(pid));
+            return;
+        };
         let Some(stat) = proc_stat(&text).filter(|stat| !stat.is_kernel() && !stat.is_over()) else { return };
         // A first thread that has ended has neither memory nor files; the process's others do.
         let base = if stat.state == b'Z' { living_thread(pid).unwrap_or(base) } else { base };

@@ -43,10 +43,10 @@ pub fn sight(blind: &Blind, unread: Unread, places: &Places, objects: &[Object],
     }
     if blind.processes > 0 {
         let users = blind.users.iter().take(4).map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let of = if users.is_empty() { String::new() } else { format!(" (of users {users})") };
         let processes = number(blind.processes, "process", "processes");
-        unseen.push(format!(
-            "{processes} of other rights (users {users}) may not be looked into: root sees what they hold."
-        ));
+        let who = if rustix::process::geteuid().is_root() { "not even by root" } else { "root sees what they hold" };
+        unseen.push(format!("{processes}{of} may not be looked into: {who}."));
     }
     if inner {
         unseen.push("This is not the machine's first pid namespace: processes outside of it are not seen.".to_string());

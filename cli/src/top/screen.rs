@@ -2,6 +2,7 @@
 //! asked for.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph};
 use ratatui::{DefaultTerminal, Frame};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use super::calls::Calls;
@@ -20,24 +23,25 @@ use super::lines;
 use super::sample::{Sample, Sampler};
 
 /// The terminal is given back when this goes.
-struct Taken(DefaultTerminal);
+struct Taken(ManuallyDrop<DefaultTerminal>);
 
 impl Taken {
     fn take() -> io::Result<Taken> {
-        Ok(Taken(ratatui::try_init()?))
+        Ok(Taken(ManuallyDrop::new(ratatui::try_init()?)))
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing back.
+        // A terminal that is gone needs nothing back. (Dropping ratatui's own would complain of that on standard error,
+        // which is gone as well, and panic of that.)
         let _ = self.0.show_cursor();
         let _ = ratatui::try_restore();
     }
 }
 
-/// How long a signal waits at most.
-const SLICE: Duration = Duration::from_millis(100);
+/// How long a signal that comes in the wrong moment waits.
+const SLICE: Duration = Duration::from_millis(250);
 /// Lines above and below the list: two of totals, the views, the heading, the keys.
 const AROUND: u16 = 5;
 /// Most calls that are kept.
@@ -54,29 +58,28 @@ pub fn run(mut state: State, sampler: &mut Sampler, calls: &mut dyn Calls, delay
     let mut sample = sampler.take();
     let mut recent = calls.recent(CALLS);
     let mut next = Instant::now() + delay;
+    let (mut shown, mut stale) = ((0, 0), true);
     while !stop.load(Ordering::Relaxed) {
-        let mut shown = (0, 0);
-        let draw = terminal.0.draw(|frame| shown = show(frame, &mut state, &sample, &recent));
-        draw.map_err(failed)?;
-        let mut asked = Asked::Draw;
-        let mut waiting = true;
-        while waiting && !stop.load(Ordering::Relaxed) {
-            let left = next.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                asked = Asked::Look;
-                break;
+        if stale {
+            let draw = terminal.0.draw(|frame| shown = show(frame, &mut state, &sample, &recent));
+            draw.map_err(failed)?;
+        }
+        let left = next.saturating_duration_since(Instant::now());
+        let mut asked = if left.is_zero() { Asked::Look } else { Asked::Draw };
+        let events = events(left.min(SLICE)).map_err(failed)?;
+        stale = asked == Asked::Look || !events.is_empty();
+        for event in events {
+            // A new size needs nothing but the next drawing.
+            let Event::Key(key) = event else { continue };
+            if key.kind == KeyEventKind::Release {
+                continue;
             }
-            match event::poll(left.min(SLICE)).and_then(|ready| if ready { event::read().map(Some) } else { Ok(None) })
-            {
-                Ok(Some(Event::Key(key))) if key.kind != KeyEventKind::Release => {
-                    asked = state.key(key, shown.0, shown.1);
-                    waiting = false;
-                }
-                // Resized: the next drawing fits.
-                Ok(Some(_)) => waiting = false,
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
+            match state.key(key, shown.0, shown.1) {
+                Asked::Draw => {}
+                other => asked = other,
+            }
+            if asked == Asked::Quit {
+                return Ok(());
             }
         }
         match asked {
@@ -95,6 +98,28 @@ pub fn run(mut state: State, sampler: &mut Sampler, calls: &mut dyn Calls, delay
         }
     }
     Ok(())
+}
+
+/// What came from the terminal, at most after `wait`. crossterm reads for ever where a terminal has gone away, so that
+/// is asked first.
+fn events(wait: Duration) -> io::Result<Vec<Event>> {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let timeout = Timespec::try_from(wait).unwrap_or_default();
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) => {}
+        // A new size, or the end.
+        Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has gone away"));
+    }
+    let mut events = Vec::new();
+    while event::poll(Duration::ZERO)? {
+        events.push(event::read()?);
+    }
+    Ok(events)
 }
 
 /// Draws; how many lines the list has, and how many of them are on the screen.

@@ -9,6 +9,7 @@ mod clean;
 mod compare;
 mod expect;
 mod log;
+mod machine;
 mod place;
 mod report;
 mod run;
@@ -27,6 +28,9 @@ mod journal;
 mod known;
 mod libcs;
 mod limits;
+mod machine_clean;
+mod machine_ls;
+mod machine_top;
 mod options;
 mod readme;
 mod reports;
@@ -68,6 +72,9 @@ fn main() -> ExitCode {
     readme::add(&mut trials);
     journal::add(&mut trials);
     known::add(&mut trials);
+    machine_ls::add(&mut trials);
+    machine_clean::add(&mut trials);
+    machine_top::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()
