@@ -59,12 +59,13 @@ pub fn size(bytes: u64) -> String {
 /// A span of time in its largest unit: `5s`, `12m`, `3h`, `40d`.
 pub fn span(nanoseconds: u64) -> String {
     let seconds = nanoseconds / SECOND;
-    match seconds {
-        ..120 => format!("{seconds}s"),
-        ..7_200 => format!("{}m", seconds / 60),
-        ..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
+    // Two of a unit before it is used, so that what is told is never off by half.
+    for (unit, name) in [(86_400, 'd'), (3_600, 'h'), (60, 'm')] {
+        if seconds >= 2 * unit {
+            return format!("{}{name}", seconds / unit);
+        }
     }
+    format!("{seconds}s")
 }
 
 /// Reads a size: `4096`, `64K`, `16M`, `1.5G`.

@@ -70,7 +70,8 @@ fn sums(out: &mut Exposition, objects: &[&Object]) {
         sum.resident = sum.resident.saturating_add(object.resident.unwrap_or(0));
         sum.swap = sum.swap.saturating_add(object.swap.unwrap_or(0));
     }
-    let families: [(&str, &str, fn(&Sum) -> u64); 4] = [
+    type Of = fn(&Sum) -> u64;
+    let families: [(&str, &str, Of); 4] = [
         ("shmaudit_objects", "Objects of shared memory, by kind and by whether they are anybody's", |sum| sum.count),
         ("shmaudit_object_size_bytes", "Sizes of these objects", |sum| sum.size),
         ("shmaudit_object_resident_bytes", "What of them is in memory", |sum| sum.resident),

@@ -8,77 +8,87 @@ use super::columns::{Column, Shown};
 
 /// A value that is wider does not widen its column.
 const WIDEST: usize = 48;
+/// Between two columns.
+const GAP: &str = "  ";
 
 /// The table. Where there is a width, columns are left out (if they may be) and the last is cut until it fits.
 pub fn table(columns: &[Column], objects: &[&Object], shown: &Shown, width: Option<usize>, may_drop: bool) -> String {
-    let mut columns: Vec<Column> = columns.to_vec();
-    // Nobody needs a column of dashes.
-    if may_drop && objects.iter().all(|object| object.made.is_none()) {
-        columns.retain(|&column| column != Column::Made);
-    }
-    if may_drop && objects.iter().all(|object| object.huge != Some(true)) {
-        columns.retain(|&column| column != Column::Huge);
+    let mut all: Vec<Filled> = columns.iter().map(|&column| Filled::new(column, objects, shown)).collect();
+    if may_drop {
+        // Nobody needs a column of dashes.
+        all.retain(|filled| !matches!(filled.column, Column::Made | Column::Huge) || filled.says_something());
     }
     let left_out = match width.filter(|_| may_drop) {
-        Some(width) => fit(&mut columns, objects, shown, width),
+        Some(width) => fit(&mut all, width),
         None => Vec::new(),
     };
-    let rows: Vec<Vec<String>> =
-        objects.iter().map(|object| columns.iter().map(|column| column.value(object, shown)).collect()).collect();
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let values = rows.iter().filter_map(|row| row.get(at)).map(String::len).filter(|&len| len <= WIDEST);
-            values.chain([column.title().len()]).max().unwrap_or(0)
-        })
-        .collect();
-    let titles = columns.iter().map(|column| column.title().to_string()).collect();
     let mut text = String::new();
-    for row in std::iter::once(&titles).chain(&rows) {
-        line(&mut text, row, &columns, &widths, width);
+    let titles: Vec<&str> = all.iter().map(|filled| filled.column.title()).collect();
+    line(&mut text, &titles, &all, width);
+    for at in 0..objects.len() {
+        let row: Vec<&str> = all.iter().map(|filled| filled.values.get(at).map_or("", String::as_str)).collect();
+        line(&mut text, &row, &all, width);
     }
     if !left_out.is_empty() {
-        let titles: Vec<&str> = left_out.iter().map(|column| column.title()).collect();
-        text.push_str(&format!("(no room for {}; --wide has all)\n", titles.join(" ")));
+        text.push_str(&format!("(no room for {}; --wide has all)\n", left_out.join(" ")));
     }
     text
 }
 
-/// Leaves out columns until the rest fits, the most dispensable first, but none that would have fitted; which.
-fn fit(columns: &mut Vec<Column>, objects: &[&Object], shown: &Shown, width: usize) -> Vec<Column> {
-    let all = columns.clone();
-    columns.retain(|column| !Column::DISPENSABLE.contains(column));
-    for wanted in Column::DISPENSABLE.iter().rev().filter(|column| all.contains(column)) {
-        let with: Vec<Column> =
-            all.iter().copied().filter(|column| columns.contains(column) || column == wanted).collect();
-        if least(&with, objects, shown) <= width {
-            *columns = with;
+/// A column with its values.
+struct Filled {
+    column: Column,
+    values: Vec<String>,
+    width: usize,
+}
+
+impl Filled {
+    fn new(column: Column, objects: &[&Object], shown: &Shown) -> Filled {
+        let values: Vec<String> = objects.iter().map(|object| column.value(object, shown)).collect();
+        let widths = values.iter().map(String::len).filter(|&len| len <= WIDEST);
+        let width = widths.chain([column.title().len()]).max().unwrap_or(0);
+        Filled { column, values, width }
+    }
+
+    fn says_something(&self) -> bool {
+        self.values.iter().any(|value| !matches!(value.as_str(), "-" | "?"))
+    }
+
+    /// The room that it needs: a reason is cut short rather than left out while some of it fits.
+    fn least(&self) -> usize {
+        const SOME: usize = 20;
+        if self.column == Column::Why { self.width.min(SOME) } else { self.width }
+    }
+}
+
+/// Leaves out columns until the rest fits, the most dispensable first, but none that would have fitted; their titles.
+fn fit(all: &mut Vec<Filled>, width: usize) -> Vec<&'static str> {
+    let needs = |filled: &Filled| filled.least() + GAP.len();
+    let must = all.iter().filter(|filled| !Column::DISPENSABLE.contains(&filled.column)).map(needs).sum::<usize>();
+    let mut room = (width + GAP.len()).saturating_sub(must);
+    let mut left_out = Vec::new();
+    for wanted in Column::DISPENSABLE.iter().rev() {
+        let Some(filled) = all.iter().find(|filled| filled.column == *wanted) else { continue };
+        match room.checked_sub(needs(filled)) {
+            Some(rest) => room = rest,
+            None => left_out.push(*wanted),
         }
     }
-    all.into_iter().filter(|column| !columns.contains(column)).collect()
+    all.retain(|filled| !left_out.contains(&filled.column));
+    left_out.iter().rev().map(|column| column.title()).collect()
 }
 
-/// The room that the columns need; the reason is cut short rather than left out while some of it fits.
-fn least(columns: &[Column], objects: &[&Object], shown: &Shown) -> usize {
-    const SOME: usize = 20;
-    let width = |column: Column| {
-        let values = objects.iter().map(|object| column.value(object, shown).len());
-        let widest = values.chain([column.title().len()]).max().unwrap_or(0).min(WIDEST);
-        if column == Column::Why { widest.min(SOME) } else { widest }
-    };
-    columns.iter().map(|&column| width(column) + 2).sum::<usize>().saturating_sub(2)
-}
-
-fn line(text: &mut String, row: &[String], columns: &[Column], widths: &[usize], width: Option<usize>) {
+fn line(text: &mut String, row: &[&str], columns: &[Filled], width: Option<usize>) {
     let mut line = String::new();
-    for ((value, column), &widest) in row.iter().zip(columns).zip(widths) {
+    for (value, filled) in row.iter().zip(columns) {
         if !line.is_empty() {
-            line.push_str("  ");
+            line.push_str(GAP);
         }
-        let value = if width.is_some() && *column != Column::Why { cut(value, widest) } else { value.clone() };
+        let widest = filled.width;
+        let value =
+            if width.is_some() && filled.column != Column::Why { cut(value, widest) } else { value.to_string() };
         // Writing to a string cannot fail.
-        let _ = match column.is_number() {
+        let _ = match filled.column.is_number() {
             true => write!(line, "{value:>widest$}"),
             false => write!(line, "{value:<widest$}"),
         };
@@ -124,18 +134,16 @@ pub fn below(inventory: &Inventory, objects: &[&Object], width: Option<usize>) -
 /// Text broken between words, later lines indented.
 fn wrapped(text: &str, width: usize) -> String {
     const INDENT: &str = "  ";
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        let first = lines.len() == 1;
-        if let Some(line) = lines.last_mut() {
-            if line.trim().is_empty() || line.len() + 1 + word.len() <= width {
-                let gap = if line.is_empty() || line == INDENT && !first { "" } else { " " };
-                line.push_str(gap);
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
                 line.push_str(word);
-                continue;
             }
+            Some(_) => lines.push(format!("{INDENT}{word}")),
+            None => lines.push(word.to_string()),
         }
-        lines.push(format!("{INDENT}{word}"));
     }
     lines.join("\n")
 }

@@ -6,6 +6,7 @@ use std::fs;
 use rustix::fs::{Mode, OFlags, open};
 use shmaudit_core::procfs::{self, Segment};
 use shmaudit_core::report::Text;
+use shmaudit_core::suppress::Suppressions;
 
 use super::clocks::Clocks;
 use super::facts::Facts;
@@ -57,8 +58,9 @@ pub fn take(sessions: &dyn Sessions) -> Inventory {
         gathered.unlisted(target, held, &places);
     }
     let mut objects = gathered.objects;
+    let rules = Suppressions::default();
     for object in &mut objects {
-        conclude(object, sessions, &clocks);
+        conclude(object, sessions, &rules, &clocks);
     }
     let (shmem, _) = limits::memory();
     let totals = Totals {
@@ -73,7 +75,7 @@ pub fn take(sessions: &dyn Sessions) -> Inventory {
 }
 
 /// What follows from all that is known of an object.
-fn conclude(object: &mut Object, sessions: &dyn Sessions, clocks: &Clocks) {
+fn conclude(object: &mut Object, sessions: &dyn Sessions, rules: &Suppressions, clocks: &Clocks) {
     object.made = sessions.know(&object.identity, &object.times);
     if object.creator.is_none()
         && let Some(made) = &object.made
@@ -83,7 +85,7 @@ fn conclude(object: &mut Object, sessions: &dyn Sessions, clocks: &Clocks) {
     if object.kind == Kind::Posix
         && let Some(name) = &object.name
     {
-        object.registry = state::registry(name.bytes());
+        object.registry = state::registry(rules, name.bytes());
     }
     (object.state, object.reason) = state::judge(object);
 }

@@ -184,7 +184,7 @@ impl Walker<'_> {
         let (ipc, mnt) = (other("ipc", self.own_ipc), other("mnt", self.own_mnt));
         let visit = Visit { pid, ipc, mnt, process: OnceCell::new(), base };
         let seen = [self.descriptors(&visit), self.mappings(&visit)];
-        if seen.iter().any(|seen| seen.as_ref().is_err_and(|error| is_refusal(error))) {
+        if seen.iter().any(|seen| seen.as_ref().is_err_and(is_refusal)) {
             self.walk.blind.processes += 1;
             self.walk.blind.users.extend(Facts::of(rustix::fs::CWD, &visit.base, true).map(|facts| facts.uid));
         } else {

@@ -8,9 +8,9 @@ use super::object::{Actor, Fate, Kind, Object, State};
 /// How the names begin under which `clean` takes objects aside before it removes them.
 pub const ASIDE: &[u8] = b".shmaudit-removing-";
 
-/// Why programs keep an object of this name; nothing for ordinary names. The list is that of the built-in suppressions.
-pub fn registry(name: &[u8]) -> Option<&'static str> {
-    let rules = Suppressions::default();
+/// Why programs keep an object of this name; nothing for ordinary names. The rules are the
+/// built-in suppressions.
+pub fn registry(rules: &Suppressions, name: &[u8]) -> Option<&'static str> {
     let rule = rules.matching(Finding::PosixLeak, [name].into_iter())?;
     let text = rules.text(rule);
     BUILT_IN.iter().find(|(known, _)| *known == text).map(|&(_, why)| why)
@@ -214,8 +214,9 @@ mod tests {
 
     #[test]
     fn registries() {
-        assert!(registry(b"/lttng-ust-wait-8").is_some_and(|why| why.contains("session daemon")));
-        assert!(registry(b"/jack-shm-registry").is_some());
-        assert_eq!(registry(b"/shmtest"), None);
+        let rules = Suppressions::default();
+        assert!(registry(&rules, b"/lttng-ust-wait-8").is_some_and(|why| why.contains("session daemon")));
+        assert!(registry(&rules, b"/jack-shm-registry").is_some());
+        assert_eq!(registry(&rules, b"/shmtest"), None);
     }
 }

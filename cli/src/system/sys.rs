@@ -1,6 +1,8 @@
 //! The system calls that no safe crate at hand has: shmctl(2), leases, cachestat(2), and libc's user names.
 #![expect(unsafe_code, reason = "libc's functions are foreign functions")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
@@ -96,8 +98,15 @@ pub fn cached_pages(file: impl AsFd) -> io::Result<u64> {
     if result == 0 { Ok(stat[0]) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A user's name, by whatever the system asks for it.
+/// A user's name, by whatever the system asks for it; asked once for each.
 pub fn user_name(uid: u32) -> Option<Vec<u8>> {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<u32, Option<Vec<u8>>>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| known.entry(uid).or_insert_with(|| ask_user_name(uid)).clone())
+}
+
+fn ask_user_name(uid: u32) -> Option<Vec<u8>> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut room = vec![0; 16 << 10];
     let mut found = ptr::null_mut();
@@ -118,6 +127,7 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
+    use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
@@ -152,7 +162,7 @@ mod tests {
     fn pages_in_memory_are_counted() {
         let file = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
         let mut file = File::from(file);
-        std::io::Write::write_all(&mut file, &[1; 10_000]).unwrap();
+        file.write_all(&[1; 10_000]).unwrap();
         // Kernels before 6.5 do not know the call.
         if let Ok(pages) = cached_pages(&file) {
             assert_eq!(pages * rustix::param::page_size() as u64, file.metadata().unwrap().blocks() * 512);
