@@ -132,7 +132,8 @@ fn once() -> Verdict {
     check!(!text.contains("/held"), "{text}");
     check!(text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')), "{text}");
     // A rate takes two looks: a file that grows meanwhile has one.
-    let script = "held posix:9000000:/grows\n(sleep 0.5; head -c 4000000 /dev/zero > /dev/shm/grows) &\n\
+    let script = "held posix:90000:/grows\n\
+                  (for i in $(seq 50); do sleep 0.2; head -c 400000 /dev/zero >> /dev/shm/grows; done) &\n\
                   \"$SHMAUDIT\" top --once --sort rate -d 2";
     let text = machine("top::once", script)?.well()?.output();
     check!(text.lines().any(|line| line.ends_with("/grows") && line.contains('+')), "{text}");
