@@ -15,7 +15,6 @@ pub fn add(trials: &mut Trials) {
     trials.add("ls::other_namespaces_are_said", other_namespaces);
     trials.add("ls::without_rights", without_rights);
     trials.add("ls::totals", totals);
-    trials.add("ls::select_sort_columns", select);
     trials.add("ls::text_is_printable", printable);
     trials.add("ls::openmetrics", openmetrics);
     trials.add("ls::sessions_know", sessions);
@@ -201,37 +200,6 @@ fn totals() -> Verdict {
     check!(mount["unlinked"] == 73_728 && mount["unseen"] == 0, "{mount}");
     check!(mount["listed"] == 16_384 + 73_728 + 4096 + 4096 + 102_400, "{mount}");
     check!(mount["used"].as_u64() == Some(mount["listed"].as_u64().unwrap_or(0) + 73_728), "{mount}");
-    Ok(())
-}
-
-fn select() -> Verdict {
-    let names = |arguments: &str| -> Result<Vec<String>, Stop> {
-        let list = list("ls::select", SCENE, arguments)?;
-        let all = list["objects"].as_array().cloned().unwrap_or_default();
-        let name = |object: &Value| object["name"].as_str().or(object["key"].as_str()).unwrap_or("-").to_string();
-        Ok(all.iter().map(name).collect())
-    };
-    let wanted = ["0x5a4d1002", "/orphan", "0x5a4d1001", "IPC_PRIVATE", "/evil\n\u{1b}[31m\\xff\"\\"];
-    check!(names("--orphans")? == wanted, "{:?}", names("--orphans")?);
-    check!(names("--orphans --kind posix --sort name -r")? == ["/orphan", wanted[4]], "by name");
-    check!(names("--name '^/h' --name '^/h'").is_err(), "an option twice");
-    check!(names("--name '^/h*d$'")? == ["/held"] && names("--name 0x5a4d1003")? == ["0x5a4d1003"], "by name");
-    check!(
-        names("--state doomed,kept --min-size 33 --sort size")? == ["/gone", "IPC_PRIVATE", "/jack-shm-registry"],
-        "states"
-    );
-    check!(names("--user nobody")?.is_empty() && names("--user root --kind file")?.len() == 1, "users");
-    check!(names("--min-age 1h")?.is_empty(), "ages");
-    check!(names("--kind memfd --sort name")? == ["first", "second"], "kinds");
-    let ended = machine(
-        "ls::select",
-        &format!("{SCENE}\n\"$SHMAUDIT\" ls --orphans --bytes --columns id,size,name,why --kind sysv"),
-    )?;
-    let text = ended.output();
-    let lines: Vec<&str> = text.lines().take(3).map(str::trim_end).collect();
-    let first = lines[0].split_whitespace().collect::<Vec<_>>();
-    check!(first == ["ID", "SIZE", "NAME", "WHY"] && lines[1].contains(" 4194304 "), "{text}");
-    check!(text.contains("Listed: 3 of 18 objects."), "{text}");
     Ok(())
 }
 
