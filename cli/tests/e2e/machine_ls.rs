@@ -188,6 +188,7 @@ fn without_rights() -> Verdict {
 fn totals() -> Verdict {
     let script = format!(
         "{SCENE}
+        ln /dev/shm/held /dev/shm/twin
         echo 5 > /proc/sys/kernel/shmmni
         head -c 100000 /dev/zero > /dev/shm/filled"
     );
@@ -196,6 +197,8 @@ fn totals() -> Verdict {
     check!(segments["count"] == 7 && segments["shmmni"] == 5 && segments["attached"] == 3, "{segments}");
     let bytes = 8893 + 4_194_304 + 5001 + 100_001 + 4099 + 4101 + 2_097_152;
     check!(segments["bytes"] == bytes, "{segments}");
+    // Two names of one file are held by the same, and count once.
+    check!(named(&list, "/twin")?["state"] == "held" && named(&list, "/held")?["state"] == "held", "{list}");
     let mount = &list["totals"]["mount"];
     // /orphan, /held, /gone, the semaphore, the plain files, each in whole pages.
     check!(mount["unlinked"] == 73_728 && mount["unseen"] == 0, "{mount}");
