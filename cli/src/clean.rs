@@ -4,6 +4,7 @@ mod evidence;
 mod plan;
 mod remove;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +16,9 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::ls;
-use crate::system::{Inventory, Kind, Object, SECOND, ignore_sigio, parse_span, size, take};
+use crate::system::{Inventory, Kind, Object, SECOND, Sessions, ignore_sigio, parse_span, size, take};
 use evidence::{Scope, Verdict};
-use plan::{Item, Plan};
+use plan::{Item, Number, Plan};
 use remove::Outcome;
 
 /// What `shmaudit clean` takes.
@@ -70,15 +71,11 @@ A file is opened and compared by device and inode; the kernel is asked for a lea
 in any namespace has the file open or mapped, and which makes newcomers wait; the name is taken away, the lease looked
 at once more, and only then the file is unlinked. If somebody came, the name is put back and the object stays. Where the
 lease is refused for another reason, all processes must be visible, and they are looked through once more.
-A segment's identity, times and count are read right before IPC_RMID. One race is left: a process that attaches it by
-an id it knows, in the microsecond between the two calls. It keeps its memory (the kernel frees a segment with its last
-attachment), the key is gone, and this command says so.
+A segment's identity, times and count are read right before IPC_RMID.
 
-What stays unless it is included:
-  semaphores  files of named semaphores (sem.*)
-  registries  names that programs keep by design (JACK's, LTTng's)
-  files       files in directories below /dev/shm
-  hugetlbfs   files of a mounted hugetlbfs
+Two races are left, each of microseconds. A process attaches a segment by an id it knows, between the two calls: it keeps
+its memory (the kernel frees a segment with its last attachment), the key is gone, and this command says so. A process
+that was stopped within open(2), after it found the name and before it came to the lease, gets a file without a name.
 
 Exit status: 0, also where there was nothing to do; 1 where --apply left something that was to be removed;
 2 where the arguments are wrong, a plan cannot be used or nothing can be read.
@@ -93,11 +90,11 @@ Examples:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Include {
-    /// Files of named semaphores.
+    /// Files of named semaphores: /dev/shm/sem.*.
     Semaphores,
-    /// Names that programs keep by design.
+    /// Names that programs keep by design: JACK's, LTTng's.
     Registries,
-    /// Files in directories of the shm mount.
+    /// Files in directories below /dev/shm.
     Files,
     /// Files of a mounted hugetlbfs.
     Hugetlbfs,
@@ -110,6 +107,9 @@ enum Format {
     /// For programs: schema shmaudit-clean/1.
     Json,
 }
+
+/// What was to go at first.
+type Items<'a> = HashMap<Number, &'a Item>;
 
 /// An object, what is thought of it, and what came of it.
 struct Entry<'a> {
@@ -138,52 +138,54 @@ pub fn clean(arguments: &Arguments) -> Result<bool, String> {
         user: arguments.user.as_deref().map(ls::user).transpose()?,
         min_age: arguments.min_age,
     };
-    let mut inventory = take(sessions.as_ref());
-    if !arguments.apply {
-        let entries = entries(&inventory, &scope, None);
-        if let Some(path) = &arguments.plan {
-            Plan::of(&entries, include).write(path)?;
-        }
-        report(arguments, &inventory, &entries)?;
-        return Ok(true);
+    if arguments.apply {
+        return apply(arguments, &scope, plan, sessions.as_ref());
     }
+    let inventory = take(sessions.as_ref());
+    let entries = entries(&inventory, &scope, None);
+    if let Some(path) = &arguments.plan {
+        Plan::of(&entries, include).write(path)?;
+    }
+    report(arguments, &inventory, &entries)?;
+    Ok(true)
+}
+
+fn apply(arguments: &Arguments, scope: &Scope, plan: Option<Plan>, sessions: &dyn Sessions) -> Result<bool, String> {
     // Nobody ends us between taking a name away and putting it back.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| format!("signals: {error}"))?;
     }
     ignore_sigio();
-    let first: Vec<Item> = match plan {
-        Some(plan) => plan.items,
-        None => Plan::of(&entries(&inventory, &scope, None), include).items,
-    };
+    let mut inventory = take(sessions);
+    let first = plan.unwrap_or_else(|| Plan::of(&entries(&inventory, scope, None), &scope.include));
+    let first = first.by_number();
     // Twice: what is to go must be the same when it has come to rest.
     if let Some(rest) = unrest(&inventory, &first) {
         thread::sleep(Duration::from_nanos(rest));
-        inventory = take(sessions.as_ref());
+        inventory = take(sessions);
     }
-    let mut entries = entries(&inventory, &scope, Some(&first));
+    let mut entries = entries(&inventory, scope, Some(&first));
     for entry in &mut entries {
         if matches!(entry.verdict, Verdict::May(_)) && !stop.load(Ordering::Relaxed) {
             entry.outcome = Some(remove::remove(entry.object, &inventory));
         }
     }
-    let mut done = entries.iter().all(|entry| match &entry.verdict {
-        Verdict::May(_) => matches!(entry.outcome, Some(Outcome::Removed | Outcome::Gone)),
-        Verdict::Stays(_) => !first.iter().any(|item| item.is_about(entry.object)),
-    });
-    done &= !stop.load(Ordering::Relaxed);
     report(arguments, &inventory, &entries)?;
     if stop.load(Ordering::Relaxed) {
         return Err("interrupted: what is listed as removed is gone, the rest is as it was".to_string());
     }
-    Ok(done)
+    Ok(entries.iter().all(|entry| match &entry.verdict {
+        Verdict::May(_) => matches!(entry.outcome, Some(Outcome::Removed | Outcome::Gone)),
+        Verdict::Stays(_) => !Number::of(entry.object).is_some_and(|number| first.contains_key(&number)),
+    }))
 }
 
 /// Nanoseconds until everything that is to go has rested for long enough; nothing if it has. Never more than that time:
 /// what goes on moving stays.
-fn unrest(inventory: &Inventory, items: &[Item]) -> Option<u64> {
-    let objects = inventory.objects.iter().filter(|object| items.iter().any(|item| item.is_about(object)));
+fn unrest(inventory: &Inventory, items: &Items) -> Option<u64> {
+    let wanted = |object: &&Object| Number::of(object).is_some_and(|number| items.contains_key(&number));
+    let objects = inventory.objects.iter().filter(wanted);
     let rests = objects.filter_map(|object| object.times.last()).map(|last| inventory.clocks.since(last));
     rests
         .map(|rest| QUIET.saturating_sub(rest))
@@ -194,13 +196,13 @@ fn unrest(inventory: &Inventory, items: &[Item]) -> Option<u64> {
 
 /// What is thought of every object that is asked about. With `items`, only what stands there may go, and only as it
 /// was then.
-fn entries<'a>(inventory: &'a Inventory, scope: &Scope, items: Option<&[Item]>) -> Vec<Entry<'a>> {
+fn entries<'a>(inventory: &'a Inventory, scope: &Scope, items: Option<&Items>) -> Vec<Entry<'a>> {
     let mut objects: Vec<&Object> = inventory.objects.iter().filter(|object| scope.asks(object)).collect();
     objects.sort_by_key(|object| (object.state, std::cmp::Reverse(object.size), object.identity));
     let entry = |object: &'a Object| {
         let mut verdict = evidence::judge(object, inventory, scope);
         if let (Verdict::May(_), Some(items)) = (&verdict, items) {
-            verdict = match items.iter().find(|item| item.is_about(object)) {
+            verdict = match Number::of(object).and_then(|number| items.get(&number)) {
                 Some(item) => item.change(object).map_or(verdict, Verdict::Stays),
                 None => Verdict::Stays("is not in the plan".to_string()),
             };

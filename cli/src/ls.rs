@@ -82,23 +82,6 @@ pub struct Arguments {
 }
 
 const LONG_HELP: &str = "\
-Kinds:
-  sysv       segments of shmget(2), in this IPC namespace; attached ones of others too
-  posix      objects of shm_open(3): files in /dev/shm
-  semaphore  files of named semaphores: /dev/shm/sem.*
-  file       other files below /dev/shm
-  hugetlbfs  files of a mounted hugetlbfs
-  memfd      files of memfd_create(2), while a process holds them
-  anonymous  shared mappings without a file, while a process holds them
-
-States:
-  held       a process has it attached, mapped or open
-  doomed     removed (IPC_RMID, unlink); it ends with its last holder
-  idle       nobody has it, but its creator or its last user still runs
-  kept       nobody has it, and it is meant to stay: semaphores, registries, plain files
-  orphan     nobody has it, and nobody who is known to want it still runs
-  unclear    nobody has it, and whether somebody wants it cannot be told
-
 The kernel names a segment's creator by its pid alone. Where a process that began after the segment was made has that
 pid now, it is not the creator. Who made a POSIX object the kernel does not keep; an audited session knows (--session).
 What cannot be seen (other users' processes, other namespaces) is said below the table, and in `unseen` of the JSON.

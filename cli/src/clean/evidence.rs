@@ -60,6 +60,9 @@ impl Scope {
 pub fn judge(object: &Object, inventory: &Inventory, scope: &Scope) -> Verdict {
     match stays(object, scope) {
         Some(reason) => return Verdict::Stays(reason),
+        None if object.links > 1 => {
+            return Verdict::Stays(format!("it has {} names, and each would keep it", object.links));
+        }
         None if !permitted(object) => {
             return Verdict::Stays("only its owner and root may remove it".to_string());
         }

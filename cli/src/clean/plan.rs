@@ -1,6 +1,6 @@
 //! A plan: what was to go, written down so that it can be told later whether it is still the same.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -32,6 +32,26 @@ pub struct Plan {
     pub include: Vec<Include>,
     /// What was to go.
     pub items: Vec<Item>,
+}
+
+/// What an object goes by. After it is gone, another may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    /// Shmid.
+    Segment(i32),
+    /// Device and inode.
+    File(u64, u64),
+}
+
+impl Number {
+    /// An object's; nothing for those of other namespaces.
+    pub const fn of(object: &Object) -> Option<Number> {
+        match object.identity {
+            Identity::Segment { shmid, .. } => Some(Number::Segment(shmid)),
+            Identity::File { dev, ino } => Some(Number::File(dev, ino)),
+            Identity::Foreign { .. } => None,
+        }
+    }
 }
 
 /// An object as it was.
@@ -110,14 +130,11 @@ impl Item {
         }
     }
 
-    /// Whether an object has its number; it may be another one by now.
-    pub fn is_about(&self, object: &Object) -> bool {
-        match (self, object.identity) {
-            (Item::Segment { shmid, .. }, Identity::Segment { shmid: other, .. }) => *shmid == other,
-            (Item::File { dev, ino, .. }, Identity::File { dev: other, ino: number }) => {
-                (*dev, *ino) == (other, number)
-            }
-            _ => false,
+    /// Its number.
+    pub const fn number(&self) -> Number {
+        match *self {
+            Item::Segment { shmid, .. } => Number::Segment(shmid),
+            Item::File { dev, ino, .. } => Number::File(dev, ino),
         }
     }
 
@@ -162,6 +179,11 @@ impl Plan {
         }
     }
 
+    /// Its items by their numbers.
+    pub fn by_number(&self) -> HashMap<Number, &Item> {
+        self.items.iter().map(|item| (item.number(), item)).collect()
+    }
+
     /// Writes it, in the place of what is there.
     pub fn write(&self, path: &Path) -> Result<(), String> {
         let value = serde_json::to_value(self).map_err(|error| error.to_string())?;
@@ -191,12 +213,7 @@ impl Plan {
         if plan.ipc != ipc() {
             return Err(wrong("of another IPC namespace: make a new one here"));
         }
-        let mut numbers = BTreeSet::new();
-        let twice = plan.items.iter().any(|item| match item {
-            Item::Segment { shmid, .. } => !numbers.insert((0, u64::from(shmid.cast_unsigned()))),
-            Item::File { dev, ino, .. } => !numbers.insert((dev.saturating_add(1), *ino)),
-        });
-        if twice {
+        if plan.by_number().len() != plan.items.len() {
             return Err(wrong("names an object twice"));
         }
         Ok(plan)

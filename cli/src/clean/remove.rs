@@ -2,11 +2,11 @@
 //! asked cannot change before the removal, or the removal can be taken back.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, open, openat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use crate::system::{
@@ -100,9 +100,9 @@ fn remove_file(object: &Object, inventory: &Inventory) -> Result<Outcome, Outcom
         return Err(left("it was used or changed meanwhile"));
     }
     if facts.links != 1 {
-        return Err(left("it has another name, which would keep it"));
+        return Err(left("it has got another name, which would keep it"));
     }
-    let lease = lease(&handle)?;
+    let lease = lease(&name, &facts)?;
     if lease.is_none() && !inventory.sight.complete {
         return Err(left("not every process can be looked into, and the kernel does not tell whether one has it open"));
     }
@@ -148,11 +148,13 @@ fn is_the(object: &Object, facts: &Facts) -> bool {
 
 /// The lease, held for as long as what is returned. Nothing where the kernel has none to give (no such right, no leases
 /// on this file system).
-fn lease(handle: &OwnedFd) -> Result<Option<OwnedFd>, Outcome> {
-    // The very file that was compared, not its name again. Neither does this wait for another's lease.
-    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let Ok(file) = open(path, flags, Mode::empty()) else { return Ok(None) };
+fn lease(name: &Name, facts: &Facts) -> Result<Option<OwnedFd>, Outcome> {
+    // Without waiting for another's lease.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(file) = openat(&name.directory, &*name.name, flags, Mode::empty()) else { return Ok(None) };
+    if !Facts::of_open(&file).is_ok_and(|opened| opened.same_file(facts)) {
+        return Err(Outcome::Left("its name is another file's now".to_string()));
+    }
     match take_lease(&file) {
         Ok(()) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Outcome::Left(

@@ -171,7 +171,7 @@ pub fn totals(inventory: &Inventory) -> Vec<String> {
             all => format!(" of {} ({}%)", size(all), percent(mount.used, all)),
         };
         lines.push(format!(
-            "{}: {}{of} used: {} in files, {} in files without a name; {} inodes of {}.",
+            "{}: {}{of} used: {} in files, {} in files without a name; inodes: {} of {}.",
             mount.path,
             size(mount.used),
             size(mount.listed),

@@ -1,6 +1,6 @@
 //! Stock-taking: the tables are read, and what they say of one thing is put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -48,12 +48,16 @@ pub fn take(sessions: &dyn Sessions) -> Inventory {
     for segment in table.iter().flatten() {
         gathered.segment(segment, walk.held.remove(&Target::Segment { ipc: None, shmid: segment.shmid }));
     }
+    // A file may have several names, each of which is listed.
+    let mut listed = BTreeSet::new();
     for (kind_of, root, files) in listings {
         for (path, facts) in files {
-            let held = walk.held.remove(&Target::File { dev: facts.dev, ino: facts.ino });
-            gathered.listed(kind_of(&path), &root, &path, &facts, held);
+            let target = Target::File { dev: facts.dev, ino: facts.ino };
+            gathered.listed(kind_of(&path), &root, &path, &facts, walk.held.get(&target).cloned());
+            listed.insert(target);
         }
     }
+    walk.held.retain(|target, _| !listed.contains(target));
     for (target, held) in walk.held {
         gathered.unlisted(target, held, &places);
     }
@@ -159,6 +163,7 @@ fn blank(kind: Kind, identity: Identity) -> Object {
         key: None,
         namespace: None,
         unlinked: false,
+        links: 1,
         huge: Some(false),
         size: 0,
         resident: None,
@@ -316,6 +321,7 @@ impl Gathered {
 
 fn of_file(kind: Kind, facts: &Facts) -> Object {
     Object {
+        links: facts.links,
         size: facts.size,
         mode: Some(facts.mode & 0o7777),
         uid: Some(facts.uid),

@@ -1,11 +1,12 @@
 //! How much there is in all, and how much there may be.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use rustix::fs::statvfs;
 use shmaudit_core::procfs::{Segment, meminfo, parse_u64};
 
-use super::object::{Kind, Object};
+use super::object::{Identity, Kind, Object};
 use super::places::{Places, page_sizes};
 
 /// All segments of this IPC namespace.
@@ -129,8 +130,11 @@ pub fn mount(places: &Places, objects: &[Object]) -> Option<Mount> {
     if place.fstype != b"tmpfs" {
         (mount.size, mount.used) = (0, 0);
     }
+    let mut seen = BTreeSet::new();
     for object in objects {
-        let here = matches!(object.identity, super::Identity::File { dev, .. } if dev == place.dev);
+        let here = matches!(object.identity, Identity::File { dev, .. } if dev == place.dev);
+        // Another name of the same file costs nothing.
+        let here = here && seen.insert(object.identity);
         if here && object.kind != Kind::Hugetlbfs {
             let used = object.resident.unwrap_or(0).saturating_add(object.swap.unwrap_or(0));
             let sum = if object.unlinked { &mut mount.unlinked } else { &mut mount.listed };

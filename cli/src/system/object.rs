@@ -7,19 +7,19 @@ use shmaudit_core::report::Text;
 /// The kinds of shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
-    /// Segments of shmget(2).
+    /// Segments of shmget(2), in this IPC namespace; of others those that are attached.
     Sysv,
-    /// Objects of shm_open(3): files directly in the shm mount.
+    /// Objects of shm_open(3): files in /dev/shm itself.
     Posix,
-    /// Files of named semaphores (sem_open(3)): sem.* in the shm mount.
+    /// Files of named semaphores (sem_open(3)): /dev/shm/sem.*.
     Semaphore,
-    /// Other files in the shm mount: in its directories, where no shm_open reaches.
+    /// Files in directories below /dev/shm, where no shm_open reaches.
     File,
     /// Files of a mounted hugetlbfs.
     Hugetlbfs,
-    /// Files of memfd_create(2).
+    /// Files of memfd_create(2), while a process holds them.
     Memfd,
-    /// Shared memory without a name: mmap(2) with MAP_SHARED|MAP_ANONYMOUS, and drivers' buffers.
+    /// Shared mappings without a file (MAP_SHARED|MAP_ANONYMOUS, drivers' buffers), while a process holds them.
     Anonymous,
 }
 
@@ -142,15 +142,15 @@ pub struct Holder {
 pub enum State {
     /// Nobody has it, and nobody who is known to want it still runs.
     Orphan,
-    /// Nobody has it; whether somebody wants it cannot be told.
+    /// Nobody has it, and whether somebody wants it cannot be told.
     Unclear,
-    /// Nobody has it, but who made or used it still runs.
+    /// Nobody has it, but its creator or its last user still runs.
     Idle,
-    /// Nobody has it, and that is how it is meant to be.
+    /// Nobody has it, and it is meant to stay: semaphores, registries, plain files.
     Kept,
-    /// Removed already; it ends with its last holder.
+    /// Removed (IPC_RMID, unlink), and kept by who still has it.
     Doomed,
-    /// Somebody has it.
+    /// A process has it attached, mapped or open.
     Held,
 }
 
@@ -222,6 +222,8 @@ pub struct Object {
     pub namespace: Option<u64>,
     /// Whether it has no name any more and only its holders keep it.
     pub unlinked: bool,
+    /// Names of its file; 1 for segments.
+    pub links: u32,
     /// Whether it is made of huge pages; nothing where that cannot be told (a segment that is not attached).
     pub huge: Option<bool>,
     /// Size in bytes.

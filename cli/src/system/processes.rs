@@ -101,10 +101,10 @@ pub fn walk(places: &Places, clocks: &Clocks) -> Walk {
         own_mnt: namespace("/proc/self", "mnt"),
         walk: Walk::default(),
     };
-    match pids() {
-        Ok(pids) => pids.into_iter().filter(|&pid| pid != std::process::id()).for_each(|pid| walker.process(pid)),
-        Err(_) => walker.walk.blind.proc = true,
-    }
+    let (me, pids) = (std::process::id(), pids().unwrap_or_default());
+    // Where not even this process is listed, that is no /proc.
+    walker.walk.blind.proc = !pids.contains(&me);
+    pids.into_iter().filter(|&pid| pid != me).for_each(|pid| walker.process(pid));
     walker.walk
 }
 

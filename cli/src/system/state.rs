@@ -143,6 +143,7 @@ mod tests {
             key: None,
             namespace: None,
             unlinked: false,
+            links: 1,
             huge: None,
             size: 1,
             resident: None,

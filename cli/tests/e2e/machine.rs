@@ -18,6 +18,7 @@ mount -t tmpfs tmpfs /dev/shm || exit 99
 count=0
 held() {
     count=$((count + 1))
+    rm -f "$WORK/held.$count"
     "$KINDS" "$@" hold > "$WORK/held.$count" &
     held=$!
     until [ -s "$WORK/held.$count" ]; do kill -0 $held || exit 98; sleep 0.02; done

@@ -15,6 +15,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("ls::other_namespaces_are_said", other_namespaces);
     trials.add("ls::without_rights", without_rights);
     trials.add("ls::totals", totals);
+    trials.add("ls::select_sort_columns", select);
     trials.add("ls::text_is_printable", printable);
     trials.add("ls::openmetrics", openmetrics);
     trials.add("ls::sessions_know", sessions);
@@ -187,6 +188,7 @@ fn without_rights() -> Verdict {
 fn totals() -> Verdict {
     let script = format!(
         "{SCENE}
+        ln /dev/shm/held /dev/shm/twin
         echo 5 > /proc/sys/kernel/shmmni
         head -c 100000 /dev/zero > /dev/shm/filled"
     );
@@ -195,11 +197,47 @@ fn totals() -> Verdict {
     check!(segments["count"] == 7 && segments["shmmni"] == 5 && segments["attached"] == 3, "{segments}");
     let bytes = 8893 + 4_194_304 + 5001 + 100_001 + 4099 + 4101 + 2_097_152;
     check!(segments["bytes"] == bytes, "{segments}");
+    // Two names of one file are held by the same, and count once.
+    check!(named(&list, "/twin")?["state"] == "held" && named(&list, "/held")?["state"] == "held", "{list}");
     let mount = &list["totals"]["mount"];
     // /orphan, /held, /gone, the semaphore, the plain files, each in whole pages.
     check!(mount["unlinked"] == 73_728 && mount["unseen"] == 0, "{mount}");
     check!(mount["listed"] == 16_384 + 73_728 + 4096 + 4096 + 102_400, "{mount}");
     check!(mount["used"].as_u64() == Some(mount["listed"].as_u64().unwrap_or(0) + 73_728), "{mount}");
+    Ok(())
+}
+
+fn select() -> Verdict {
+    let names = |arguments: &str| -> Result<Vec<String>, Stop> {
+        let list = list("ls::select", SCENE, arguments)?;
+        let all = list["objects"].as_array().cloned().unwrap_or_default();
+        let name = |object: &Value| object["name"].as_str().or(object["key"].as_str()).unwrap_or("-").to_string();
+        Ok(all.iter().map(name).collect())
+    };
+    let is = |arguments: &str, wanted: &[&str]| -> Verdict {
+        let found = names(arguments)?;
+        check!(found == wanted, "{arguments}: {found:?}");
+        Ok(())
+    };
+    let evil = "/evil\n\u{1b}[31m\\xff\"\\";
+    is("--orphans", &["0x5a4d1002", "/orphan", "0x5a4d1001", "IPC_PRIVATE", evil])?;
+    is("--orphans --kind posix --sort name -r", &["/orphan", evil])?;
+    is("--name '^/h*d$'", &["/held"])?;
+    is("--name 0x5a4d1003", &["0x5a4d1003"])?;
+    is("--state doomed,kept --min-size 33 --sort size", &["/gone", "IPC_PRIVATE", "/jack-shm-registry"])?;
+    is("--user nobody", &[])?;
+    is("--user root --kind file", &["/dev/shm/dir/file"])?;
+    is("--min-age 1h", &[])?;
+    is("--kind memfd --sort name", &["first", "second"])?;
+    let ended = machine(
+        "ls::select",
+        &format!("{SCENE}\n\"$SHMAUDIT\" ls --orphans --bytes --columns id,size,name,why --kind sysv"),
+    )?;
+    let text = ended.output();
+    let lines: Vec<&str> = text.lines().take(3).map(str::trim_end).collect();
+    let first = lines[0].split_whitespace().collect::<Vec<_>>();
+    check!(first == ["ID", "SIZE", "NAME", "WHY"] && lines[1].contains(" 4194304 "), "{text}");
+    check!(text.contains("Listed: 3 of 18 objects."), "{text}");
     Ok(())
 }
 

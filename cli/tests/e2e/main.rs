@@ -30,6 +30,7 @@ mod libcs;
 mod limits;
 mod machine_clean;
 mod machine_ls;
+mod machine_plan;
 mod machine_top;
 mod options;
 mod readme;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     known::add(&mut trials);
     machine_ls::add(&mut trials);
     machine_clean::add(&mut trials);
+    machine_plan::add(&mut trials);
     machine_top::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
