@@ -21,6 +21,13 @@ pub fn start() -> u64 {
     if constant { CLOCK_TSC } else { CLOCK_NS }
 }
 
+/// Takes the clock that a recorder has; `false` where this process may not read it.
+pub fn start_as(clock: u64) -> bool {
+    let best = start();
+    COUNTER.store(clock == CLOCK_TSC, Ordering::Relaxed);
+    clock == best || clock == CLOCK_NS
+}
+
 /// `CLOCK_REALTIME` in nanoseconds since 1970.
 pub fn realtime() -> u64 {
     read(libc::CLOCK_REALTIME)

@@ -42,11 +42,7 @@ impl JournalFile {
         if allocated < 0 {
             return Err(-allocated as i32);
         }
-        let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
-        // SAFETY: a new mapping where the kernel chooses.
-        let at =
-            unsafe { sys::call(libc::SYS_mmap, 0, length, prot, libc::MAP_SHARED as usize, self.file.0 as usize, 0) };
-        if (-4095..0).contains(&at) { Err(-at as i32) } else { Ok(at as *mut u8) }
+        sys::map_shared(&self.file, length)
     }
 
     /// Removes it.

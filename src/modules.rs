@@ -23,8 +23,16 @@ pub fn record(recorder: &Recorder, process: Me, exe: &[u8]) {
 
 /// Writes one record of what was loaded after `since`.
 pub fn record_one(recorder: &Recorder, process: Me, loaded: &Module, path: &[u8], build_id: &[u8], since: u64) {
-    let number = recorder.word(header::MODULES).fetch_add(1, Ordering::AcqRel) as usize;
-    let Some(place) = recorder.region(Region::Modules).get(number * WORDS..(number + 1) * WORDS) else { return };
+    let number = recorder.word(header::MODULES).fetch_add(1, Ordering::AcqRel);
+    let room = (recorder.region(Region::Modules).len() / WORDS) as u64;
+    if number >= room.saturating_add(recorder.word(header::MODULES_SAVED).load(Ordering::Acquire)) {
+        return;
+    }
+    let place = (number % room.max(1)) as usize * WORDS;
+    let Some(place) = recorder.region(Region::Modules).get(place..place + WORDS) else { return };
+    if let Some(state) = place.first() {
+        state.store(0, Ordering::Release);
+    }
     let set = |word: usize, value: u64| {
         if let Some(place) = place.get(word) {
             place.store(value, Ordering::Relaxed);

@@ -46,7 +46,7 @@ const TID_PLACES: &[i32] = &[0x2d0, 0x30, 0x38];
 const TID_PLACES: &[i32] = &[-0x620, -0x630, -0xa8, -0xb0];
 
 /// Learns who we are, at start, on the thread that runs it.
-pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, follow: bool) {
+pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, namespaces: u64, follow: bool) {
     FOLLOW.store(follow, Ordering::Relaxed);
     let tid = sys::gettid();
     for &offset in TID_PLACES {
@@ -72,6 +72,7 @@ pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, follo
     SLOT.store(taken, Ordering::Relaxed);
     let Some(place) = place(recorder, taken) else { return };
     place.set(slot::STARTTIME, starttime);
+    place.set(slot::NAMESPACES, namespaces);
     let exe = exe.get(..exe.len().min(slot::EXE_BYTES)).unwrap_or(&[]);
     let args = args.get(..args.len().min(slot::ARGS_BYTES)).unwrap_or(&[]);
     place.set_bytes(slot::EXE, exe);
@@ -209,15 +210,18 @@ fn take_slot(recorder: &Recorder) -> u32 {
         }
     }
     let places = || (0..room as u32).filter_map(|number| place(recorder, number).map(|place| (number, place)));
+    let session = recorder.word(header::SESSION).load(Ordering::Relaxed) != 0;
+    // A supervisor keeps what it has stored, and knows who was killed.
+    let free = if session { slot::STATE_SAVED } else { slot::STATE_ENDED };
     let told = places()
-        .filter(|(_, place)| place.get(slot::STATE) == slot::STATE_ENDED)
+        .filter(|(_, place)| place.get(slot::STATE) == free)
         .min_by_key(|(_, place)| place.get(slot::ENDED));
     // Workers that are killed tell nothing.
     let killed = || {
         places()
             .find(|(_, place)| place.get(slot::STATE) == slot::STATE_LIVE && !sys::exists(place.get(slot::PID) as u32))
     };
-    if let Some((number, place)) = told.or_else(killed) {
+    if let Some((number, place)) = told.or_else(|| if session { None } else { killed() }) {
         let before = place.get(slot::STATE);
         let ours = place.0.first().is_some_and(|state| {
             before != slot::STATE_FORKING

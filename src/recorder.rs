@@ -3,11 +3,12 @@
 //! It owns the ring and the counters; objects are in `registry`, processes and modules in `processes`. Layout and record
 //! format are the core's.
 
+use alloc::ffi::CString;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use shmaudit_core::calls::{CALLS, Call, Trace};
 use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
-use shmaudit_core::reader::Words;
+use shmaudit_core::reader::{Reader, Words};
 use shmaudit_core::record::{self, Event, LateEnd, Slot, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
 
 use crate::journal::JournalFile;
@@ -35,6 +36,18 @@ pub struct Ticket {
     process: Slot,
 }
 
+/// Words that other processes write too.
+struct Shared(&'static [AtomicU64]);
+
+impl Words for Shared {
+    fn word(&self, index: usize) -> Option<u64> {
+        self.0.get(index).map(|word| word.load(Ordering::Acquire))
+    }
+    fn words(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// Words that are not there.
 static NOWHERE: AtomicU64 = AtomicU64::new(0);
 
@@ -57,7 +70,7 @@ impl Recorder {
                     // SAFETY: advice on our own mapping.
                     unsafe { sys::call(libc::SYS_madvise, at as usize, total, libc::MADV_DONTDUMP as usize, 0, 0, 0) };
                     let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8, stacks);
-                    recorder.write_header(&sizes, stacks, total);
+                    recorder.write_header(&sizes, stacks);
                     return Ok(recorder);
                 }
                 Err(errno) => refused = errno,
@@ -79,7 +92,7 @@ impl Recorder {
             Ok(at) => unsafe {
                 let words = core::slice::from_raw_parts(at.cast::<AtomicU64>(), total / 8);
                 let recorder = Recorder::over(words, regions, sizes.entry_bytes / 8, stacks);
-                recorder.write_header(&sizes, stacks, total);
+                recorder.write_header(&sizes, stacks);
                 Ok(recorder)
             },
             Err(errno) => {
@@ -87,6 +100,39 @@ impl Recorder {
                 Err(errno)
             }
         }
+    }
+
+    /// Joins the recorder that a supervisor has made in a file. Errors: what opening or mapping it failed with; `EPERM` for
+    /// another user's or a linked file, `EINVAL` for one that is no session's recorder or has a clock that we may not read.
+    pub fn join(path: &str, stacks: usize) -> Result<Recorder, i32> {
+        let path = CString::new(path).map_err(|_| libc::EINVAL)?;
+        let file = sys::open(&path, libc::O_RDWR | libc::O_NOFOLLOW, 0)?;
+        let facts = sys::fstat(file.0)?;
+        // SAFETY: no arguments.
+        let user = unsafe { sys::call(libc::SYS_geteuid, 0, 0, 0, 0, 0, 0) } as u32;
+        if facts.st_mode & libc::S_IFMT != libc::S_IFREG || facts.st_uid != user || facts.st_nlink != 1 {
+            return Err(libc::EPERM);
+        }
+        let length = usize::try_from(facts.st_size).map_err(|_| libc::EINVAL)? & !4095;
+        if length < layout::HEADER_BYTES {
+            return Err(libc::EINVAL);
+        }
+        let at = sys::map_shared(&file, length)?;
+        // SAFETY: as many bytes as were mapped, which stay mapped, and which the supervisor has allocated.
+        let words = unsafe { core::slice::from_raw_parts(at.cast::<AtomicU64>(), length / 8) };
+        let joined = Recorder::joined(words, stacks);
+        if joined.is_none() {
+            // SAFETY: nobody has it.
+            unsafe { sys::unmap(at, length) };
+        }
+        joined.ok_or(libc::EINVAL)
+    }
+
+    fn joined(words: &'static [AtomicU64], stacks: usize) -> Option<Recorder> {
+        let (regions, entry_bytes) = Reader::new(&Shared(words)).ok()?.regions();
+        let recorder = Recorder::over(words, regions, entry_bytes / 8, stacks);
+        let says = |word: usize| recorder.word(word).load(Ordering::Acquire);
+        (says(header::SESSION) == 1 && clock::start_as(says(header::CLOCK))).then_some(recorder)
     }
 
     fn over(
@@ -108,21 +154,10 @@ impl Recorder {
         }
     }
 
-    fn write_header(&self, sizes: &Sizes, stacks: usize, total: usize) {
-        let (regions, _) = sizes.regions();
-        for (index, (offset, length)) in regions.into_iter().enumerate() {
-            self.set(header::REGIONS + 2 * index, offset as u64);
-            self.set(header::REGIONS + 2 * index + 1, length as u64);
-        }
-        self.set(header::TOTAL, total as u64);
-        self.set(header::ENTRY_BYTES, sizes.entry_bytes as u64);
-        self.set(header::CLOCK, clock::start());
-        self.set(header::FIRST_TICKS, clock::now());
-        self.set(header::FIRST_UNIX, clock::realtime());
-        self.read_clocks();
-        self.set(header::STACKS, stacks as u64);
-        self.set(header::VERSION, layout::VERSION);
-        // Last: a reader that sees it sees the rest.
+    fn write_header(&self, sizes: &Sizes, stacks: usize) {
+        let clock = clock::start();
+        let clocks = layout::Clocks { clock, ticks: clock::now(), unix: clock::realtime() };
+        layout::write_header(sizes, stacks, clocks, |word, value| self.set(word, value));
         self.word(header::MAGIC).store(layout::MAGIC, Ordering::Release);
     }
 

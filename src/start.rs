@@ -166,9 +166,10 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
         recorder.set(shmaudit_core::layout::header::SHM_DEV, stat.st_dev);
     }
     let exe = executable();
+    let namespaces = namespace(c"/proc/self/ns/pid") | namespace(c"/proc/self/ns/ipc") << 32;
     let stat = read_file(c"/proc/self/stat", 4096);
     let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
-    process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime, options.follow);
+    process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime, namespaces, options.follow);
     modules::record(&recorder, process::me(&recorder), &exe);
     if options.stacks > 0 {
         // The kernel puts the program's name at the top of the first stack, above every frame.
@@ -182,8 +183,17 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
     Some(Audit { recorder, options, log })
 }
 
+/// The inode number of a namespace; 0 where it is not known.
+fn namespace(path: sys::CStr) -> u64 {
+    sys::stat_at(libc::AT_FDCWD, path, 0).map_or(0, |stat| u64::from(stat.st_ino as u32))
+}
+
 /// In a file where the options want one, else, and where that cannot be, in memory. `None` where nothing can be.
 fn make_recorder(options: &Options) -> Option<Recorder> {
+    if let Some(path) = &options.session {
+        // Who cannot join is not audited, and the supervisor, which sees it, says so: the program's stderr is its own.
+        return Recorder::join(path, options.stacks).ok();
+    }
     if let Some(directory) = &options.journal {
         match Recorder::journal(directory, sys::getpid() as u32, options.stacks) {
             Ok(recorder) => return Some(recorder),

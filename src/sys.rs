@@ -114,6 +114,14 @@ pub fn map_file(fd: i32, length: usize) -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(at as *const u8, length) })
 }
 
+/// Maps a file to be written, shared.
+pub fn map_shared(file: &Fd, length: usize) -> Result<*mut u8, i32> {
+    let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    // SAFETY: a new mapping where the kernel chooses.
+    let at = unsafe { call(libc::SYS_mmap, 0, length, prot, libc::MAP_SHARED as usize, file.0 as usize, 0) };
+    if (-4095..0).contains(&at) { Err(-at as i32) } else { Ok(at as *mut u8) }
+}
+
 /// Takes a mapping of ours away.
 ///
 /// # Safety

@@ -4,6 +4,8 @@ mod clean;
 mod known;
 mod ls;
 mod report;
+mod run;
+mod session;
 mod sys;
 mod system;
 mod top;
@@ -47,6 +49,10 @@ enum Command {
         #[command(flatten)]
         known: known::Options,
     },
+    /// Run a program and all that it starts, audited, with one report at the end.
+    ///
+    /// Ends as PROGRAM does; standard output is PROGRAM's alone.
+    Run(run::Arguments),
     /// List all shared memory: segments, POSIX objects, memfds, what is deleted and still held; who has it, whose it was.
     Ls(ls::Arguments),
     /// Remove what is provably nobody's; without --apply, say what that is and why it is safe.
@@ -71,6 +77,10 @@ fn main() -> ExitCode {
         Command::Report { journals, format, output, known, .. } => {
             report::report(&journals, format, output.as_deref(), &known)
         }
+        Command::Run(arguments) => match run::run(&arguments) {
+            Ok(exit) => return exit.end(),
+            Err(message) => Err(message),
+        },
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
         Command::Top(arguments) => top::top(&arguments).map(|()| 0),
         Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),

@@ -11,6 +11,7 @@ use shmaudit_core::sources::Sources;
 use shmaudit_core::symbols::Files;
 use shmaudit_core::text;
 
+use crate::session::{Stored, Told};
 use crate::world::World;
 use crate::{Format, known};
 
@@ -124,6 +125,30 @@ pub fn open(path: &Path) -> Result<Journal, String> {
         return Err(format!("{}: empty, not a journal", path.display()));
     }
     map(&file).map(Journal).map_err(unreadable)
+}
+
+/// The report on a session at its end; the number of findings of severity error that are not known.
+pub fn of_session(path: &Path, format: Format, output: Option<&Path>, known: &known::Options) -> Result<u64, String> {
+    let mut known = known.read()?;
+    let stored = Stored::session(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let stored = stored.map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
+    let told = Told::read(path)?;
+    let settings = Settings {
+        command: told.command.iter().map(|word| word.bytes().to_vec()).collect(),
+        suppressions: known.suppressions.clone(),
+        ..Settings::default()
+    };
+    let reader = Reader::new(&stored).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
+    let sources = Sources::from(reader);
+    let mut report = conclude(&sources, &mut World, &mut Named::new(&sources, Maps), &settings);
+    known.apply(&mut report, true);
+    let mut out: Box<dyn Write> = match output {
+        None => Box::new(io::stderr()),
+        Some(_) => create(output)?,
+    };
+    write(&mut out, &report, format).map_err(|error| format!("writing the report: {error}"))?;
+    known.write()?;
+    Ok(report.summary.errors)
 }
 
 /// The report on one journal, by the tables of now.

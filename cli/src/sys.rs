@@ -7,3 +7,13 @@ pub fn clock(clock: libc::clockid_t) -> u64 {
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }
+
+/// Whether this process may read the processor's counter: it can be forbidden (`PR_SET_TSC`).
+#[cfg(target_arch = "x86_64")]
+pub fn may_read_counter() -> bool {
+    const PR_TSC_ENABLE: libc::c_int = 1;
+    let mut allowed: libc::c_int = 0;
+    // SAFETY: fills one int.
+    let asked = unsafe { libc::prctl(libc::PR_GET_TSC, &raw mut allowed) };
+    asked == 0 && allowed == PR_TSC_ENABLE
+}

@@ -22,6 +22,11 @@ pub use files::open_place;
 pub use gather::{Inventory, take};
 pub use object::{Actor, Fate, Identity, Kind, Object, Process, State};
 pub use processes::{actor, holders_of};
+
+/// The number of a namespace that this process is in.
+pub fn namespace_of_self(kind: &str) -> Option<u64> {
+    processes::namespace("/proc/self", kind)
+}
 pub use sessions::{Journals, Nobody, Sessions};
 pub use state::{ASIDE, gone};
 pub use sys::{ignore_sigio, lease_is_whole, remove_segment, segment, take_lease, user_name};

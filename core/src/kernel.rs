@@ -8,13 +8,15 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::procfs::Segment;
 
 /// Where the POSIX objects are, as glibc and musl have it.
 pub const SHM_MOUNT: &[u8] = b"/dev/shm/";
 
 /// What is known of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Device.
     pub dev: u64,

@@ -62,6 +62,16 @@ pub mod header {
     pub const OBJECTS_LOST: usize = 104;
     /// Processes that found no record.
     pub const PROCESSES_LOST: usize = 105;
+    /// 1 where a supervisor keeps the recorder: what is about to be written over, it has stored elsewhere before.
+    pub const SESSION: usize = 106;
+    /// Module records that the supervisor has stored: their places may be used again.
+    pub const MODULES_SAVED: usize = 107;
+    /// Position below which the supervisor has stored the ring's units.
+    pub const DRAINED: usize = 108;
+    /// First position that is still kept.
+    pub const KEPT_FROM: usize = 109;
+    /// Units that were written over before the supervisor came to store them.
+    pub const UNITS_LOST: usize = 110;
 }
 
 /// Ticks are the processor's time-stamp counter.
@@ -100,7 +110,7 @@ pub const COUNTER_BYTES: usize = CALLS.len() * COUNTER_WORDS * 8;
 pub mod process {
     /// Bytes of one record.
     pub const BYTES: usize = 1024;
-    /// One of the `STATE_…`.
+    /// One of the `STATE_…` (8); in a stored record, its slot + 1 above that (shifted by 32).
     pub const STATE: usize = 0;
     /// pid (32), parent's pid (32).
     pub const PID: usize = 1;
@@ -116,8 +126,10 @@ pub mod process {
     pub const END: usize = 6;
     /// Bytes of path (16), bytes of arguments (16).
     pub const LENGTHS: usize = 7;
+    /// Namespaces that it began in, by inode number: pid (32), IPC (32); 0 where not known.
+    pub const NAMESPACES: usize = 8;
     /// Path of the executable.
-    pub const EXE: usize = 8;
+    pub const EXE: usize = 9;
     /// Most bytes of the path.
     pub const EXE_BYTES: usize = 384;
     /// Arguments, each ended by NUL.
@@ -133,6 +145,8 @@ pub mod process {
     pub const STATE_LIVE: u64 = 2;
     /// Ended, and told so.
     pub const STATE_ENDED: u64 = 3;
+    /// Ended, and stored by the supervisor: the slot is free.
+    pub const STATE_SAVED: u64 = 4;
 
     /// It told nothing.
     pub const END_UNKNOWN: u64 = 0;
@@ -140,6 +154,8 @@ pub mod process {
     pub const END_EXIT: u64 = 1;
     /// Replaced by `exec`.
     pub const END_EXEC: u64 = 2;
+    /// By a signal, as its status says; only a supervisor can tell.
+    pub const END_SIGNAL: u64 = 3;
 }
 
 /// Words of a module record.
@@ -200,6 +216,11 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Sizes of a session's recorder, which is a file: its supervisor stores what it has no room for.
+    pub const fn session(stacks: usize) -> Sizes {
+        Sizes { entries: 65_536, ..Sizes::full(stacks, 0) }
+    }
+
     /// Sizes divided by `2^shift`, for hosts that refuse the full ones.
     pub const fn full(stacks: usize, shift: u32) -> Sizes {
         let entry_bytes = if stacks <= 16 { 640 } else { 1024 };
@@ -237,6 +258,36 @@ impl Sizes {
         }
         (regions, at)
     }
+}
+
+/// What the clocks of a new recorder say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// [`CLOCK_TSC`] or [`CLOCK_NS`].
+    pub clock: u64,
+    /// Ticks now.
+    pub ticks: u64,
+    /// Nanoseconds since 1970 at the same moment.
+    pub unix: u64,
+}
+
+/// Writes the header of a new recorder, `set(word, value)`, but for [`header::MAGIC`]: that comes last, so that who sees it
+/// sees the rest.
+pub fn write_header(sizes: &Sizes, stacks: usize, clocks: Clocks, mut set: impl FnMut(usize, u64)) {
+    let (regions, total) = sizes.regions();
+    for (index, (offset, length)) in regions.into_iter().enumerate() {
+        set(header::REGIONS + 2 * index, offset as u64);
+        set(header::REGIONS + 2 * index + 1, length as u64);
+    }
+    set(header::TOTAL, total as u64);
+    set(header::ENTRY_BYTES, sizes.entry_bytes as u64);
+    set(header::CLOCK, clocks.clock);
+    for (ticks, unix) in [(header::FIRST_TICKS, header::FIRST_UNIX), (header::LAST_TICKS, header::LAST_UNIX)] {
+        set(ticks, clocks.ticks);
+        set(unix, clocks.unix);
+    }
+    set(header::STACKS, stacks as u64);
+    set(header::VERSION, VERSION);
 }
 
 /// How labels become index words: eight bytes at a time, spread.

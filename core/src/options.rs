@@ -44,6 +44,8 @@ pub struct Options {
     pub report_format: Format,
     /// Directory of journal files.
     pub journal: Option<String>,
+    /// Recorder of the session to join.
+    pub session: Option<String>,
     /// Frames kept per call.
     pub stacks: usize,
     /// Status of an otherwise successful exit when there are findings of severity error; 0 changes nothing.
@@ -74,6 +76,7 @@ impl Default for Options {
             report: Target::Stderr,
             report_format: Format::Text,
             journal: None,
+            session: None,
             stacks: 16,
             error_exitcode: 0,
             suppressions: None,
@@ -154,6 +157,14 @@ pub const TABLE: &[Row] = &[
         names_file: true,
         set: |options, value| path(&mut options.journal, value, "off"),
         show: |options| options.journal.clone().unwrap_or_else(|| "off".to_string()),
+    },
+    Row {
+        key: "session",
+        values: "none, FILE",
+        meaning: "record into the recorder of a session: set by `shmaudit run`",
+        names_file: true,
+        set: |options, value| path(&mut options.session, value, "none"),
+        show: |options| options.session.clone().unwrap_or_else(|| "none".to_string()),
     },
     Row {
         key: "stacks",
@@ -432,14 +443,15 @@ mod tests {
     #[test]
     fn each_key_takes_what_its_help_says() {
         let text = b"log=/tmp/x.%p:log_format=json:trace=posix,sysv:syscalls=1:report=off:report_format=json:\
-                     journal='/tmp/a:b':stacks=64:error_exitcode=9:suppressions=s.txt:follow=0:help=1";
+                     journal='/tmp/a:b':session=/s:stacks=64:error_exitcode=9:suppressions=s.txt:follow=0:help=1";
         let (options, warnings) = Options::parse(text, false);
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(options.log, Target::Path("/tmp/x.%p".into()));
         assert_eq!(options.journal.as_deref(), Some("/tmp/a:b"));
+        assert_eq!(options.session.as_deref(), Some("/s"));
         assert_eq!((options.stacks, options.error_exitcode, options.trace), (64, 9, 3));
         assert!(options.syscalls && options.help && !options.follow);
-        assert_eq!(TABLE.len(), 12);
+        assert_eq!(TABLE.len(), 13);
     }
 
     #[test]

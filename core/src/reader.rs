@@ -57,8 +57,10 @@ pub struct ProcessRecord {
     pub ended: u64,
     /// One of `layout::process::END_…`.
     pub end: u64,
-    /// Exit status.
+    /// Exit status, or the signal that ended it.
     pub status: i32,
+    /// IPC namespace that it began in, by inode number; 0 where not known.
+    pub ipc_namespace: u32,
     /// Path of the executable.
     pub exe: Vec<u8>,
     /// Arguments.
@@ -153,6 +155,11 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
         self.words.word(word).unwrap_or(0)
     }
 
+    /// (byte offset, bytes) of each region, and the bytes of a registry entry.
+    pub fn regions(&self) -> ([(usize, usize); REGION_COUNT], usize) {
+        (self.regions.map(|(start, length)| (start * 8, length * 8)), self.entry_words * 8)
+    }
+
     fn region(&self, region: Region) -> (usize, usize) {
         self.regions.get(region as usize).copied().unwrap_or((0, 0))
     }
@@ -189,18 +196,23 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
         let room = self.region(Region::Processes).1 / words;
         let used = (self.header(header::PROCESSES) as usize).min(room);
         let mut found = Vec::new();
-        for slot in 0..used.min(usize::from(u16::MAX)) {
+        for slot in 0..used {
             let word = |at: usize| self.get(Region::Processes, slot * words + at).unwrap_or(0);
-            if !(STATE_LIVE..=STATE_ENDED).contains(&word(STATE)) {
+            let state = word(STATE) & 0xFF;
+            if !(STATE_LIVE..=STATE_ENDED).contains(&state) {
                 continue;
             }
+            let number = match word(STATE) >> 32 {
+                0 => slot as u64,
+                stored => stored - 1,
+            };
             let exe_bytes = (word(LENGTHS) as u16 as usize).min(EXE_BYTES);
             let args_bytes = ((word(LENGTHS) >> 16) as u16 as usize).min(ARGS_BYTES);
             let args = self.bytes(Region::Processes, slot * words + ARGS, args_bytes);
             let parent = word(PARENT);
             found.push(ProcessRecord {
-                slot: slot as Slot,
-                state: word(STATE),
+                slot: (number as Slot).min(Slot::from(u16::MAX)),
+                state,
                 pid: word(PID) as u32,
                 ppid: (word(PID) >> 32) as u32,
                 starttime: word(STARTTIME),
@@ -209,6 +221,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
                 ended: word(ENDED),
                 end: word(END) & 0xFF,
                 status: (word(END) >> 8) as u32 as i32,
+                ipc_namespace: (word(NAMESPACES) >> 32) as u32,
                 exe: self.bytes(Region::Processes, slot * words + EXE, exe_bytes),
                 args: args.split(|&byte| byte == 0).filter(|arg| !arg.is_empty()).map(<[u8]>::to_vec).collect(),
             });
@@ -302,8 +315,10 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
     pub fn order(&self) -> Order {
         let head = self.header(header::HEAD);
         let units = self.units() as u64;
-        let mut position = head.saturating_sub(units);
-        let mut order = Order { overwritten: position, ..Order::default() };
+        let kept = self.header(header::KEPT_FROM);
+        let mut position = head.saturating_sub(units).max(kept.min(head));
+        let lost = self.header(header::UNITS_LOST);
+        let mut order = Order { overwritten: position.saturating_add(lost), ..Order::default() };
         let mut decoded = Decoded::default();
         // A ring that has wrapped begins in the middle of a record that is gone: its rest is not a torn one.
         let mut in_gap = position > 0;

@@ -94,7 +94,7 @@ pub struct Process {
     pub ended: Option<Time>,
     /// `exit`, `signal`, `exec`, `running` or `unknown`.
     pub end: &'static str,
-    /// Exit status.
+    /// Exit status, or the number of the signal that ended it.
     pub status: Option<i32>,
     /// Whether its calls were seen.
     pub audited: bool,

@@ -1,5 +1,7 @@
 //! /proc/sysvipc/shm: the segments of this IPC namespace (the kernel's ipc/shm.c, `sysvipc_shm_proc_show`).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Lines, decimal, fields, number, signed};
 
 /// Bit of [`Segment::perms`]: marked for removal, gone with its last attachment.
@@ -8,7 +10,7 @@ pub const SHM_DEST: u32 = 0o1000;
 pub const SHM_LOCKED: u32 = 0o2000;
 
 /// A line of /proc/sysvipc/shm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Key; 0 is `IPC_PRIVATE`, also once the segment is marked for removal.
     pub key: i32,

@@ -13,7 +13,7 @@ use super::{
 use crate::calls::CALLS;
 use crate::findings::{self, Draft, Fate, Kind, Presence, Rules, World, say};
 use crate::kernel::Kernel;
-use crate::layout::process::{END_EXEC, END_EXIT};
+use crate::layout::process::{END_EXEC, END_EXIT, END_SIGNAL};
 use crate::layout::{ERRNOS, header};
 use crate::ledger::{self, Ledger, ObjectIndex};
 use crate::reader::{ProcessRecord, Words};
@@ -196,6 +196,7 @@ impl Maker<'_> {
         let end = match process.end {
             END_EXIT => "exit",
             END_EXEC => "exec",
+            END_SIGNAL => "signal",
             _ if world.runs(process) => "running",
             _ => "unknown",
         };
@@ -207,7 +208,7 @@ impl Maker<'_> {
             started: Time(process.started),
             ended: if process.ended == 0 { None } else { Some(Time(process.ended)) },
             end,
-            status: if process.end == END_EXIT { Some(process.status) } else { None },
+            status: if matches!(process.end, END_EXIT | END_SIGNAL) { Some(process.status) } else { None },
             audited: true,
             why_not: None,
         }

@@ -1,0 +1,188 @@
+//! The program's tree as /proc shows it: who is not audited and why, and who stays as a daemon.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use shmaudit_core::procfs::{self, proc_stat, proc_status};
+
+use super::{clock, elf, slots};
+use crate::session::{Bytes, Outsider, Recorder};
+
+/// How long a process may take from its exec to its first record.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// For so long after the start of the program it is looked at often.
+const YOUTH: Duration = Duration::from_millis(60);
+
+/// The tree.
+pub struct Tree {
+    library: PathBuf,
+    session: u32,
+    started: Instant,
+    looked: Instant,
+    /// What the last look took.
+    took: Duration,
+    /// Those without a record, by pid and start, since when.
+    waiting: HashMap<(u32, u64), Instant>,
+    /// Who was found not to be audited.
+    outsiders: Vec<Outsider>,
+    /// All pids that were seen.
+    members: Vec<Member>,
+}
+
+/// A process of the tree.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    pid: u32,
+    ppid: u32,
+    session: u32,
+    starttime: u64,
+}
+
+impl Tree {
+    /// The tree below this process. `library` is what is loaded into it.
+    pub fn new(library: &Path) -> Tree {
+        let session = rustix::process::getsid(None).map_or(0, |session| session.as_raw_pid() as u32);
+        let now = Instant::now();
+        Tree {
+            library: library.to_path_buf(),
+            session,
+            started: now,
+            looked: now,
+            took: Duration::ZERO,
+            waiting: HashMap::new(),
+            outsiders: Vec::new(),
+            members: Vec::new(),
+        }
+    }
+
+    /// Whether the program has just begun.
+    pub fn is_young(&self) -> bool {
+        self.started.elapsed() < YOUTH
+    }
+
+    /// Who was found not to be audited.
+    pub fn outsiders(&self) -> &[Outsider] {
+        &self.outsiders
+    }
+
+    /// The tree's processes as last seen.
+    pub fn pids(&self) -> Vec<u32> {
+        self.members.iter().map(|member| member.pid).collect()
+    }
+
+    /// The tree's processes, where all of them are of other sessions than the program's: what makes a daemon.
+    pub fn daemons(&self) -> Vec<u32> {
+        let all_away = self.members.iter().all(|member| member.session != self.session);
+        if all_away { self.pids() } else { Vec::new() }
+    }
+
+    /// Looks, where it is time to; whether somebody new is not audited.
+    pub fn look(&mut self, recorder: &Recorder) -> bool {
+        let pause = (self.took * 20).clamp(PATIENCE / 3, Duration::from_secs(1));
+        if self.looked.elapsed() < pause && !self.is_young() {
+            return false;
+        }
+        let begun = Instant::now();
+        self.members = descendants(std::process::id());
+        let before = self.outsiders.len();
+        let missing: Vec<Member> =
+            self.members.iter().copied().filter(|member| !slots::has(recorder, member.pid, member.starttime)).collect();
+        self.waiting.retain(|&(pid, starttime), _| {
+            missing.iter().any(|member| (member.pid, member.starttime) == (pid, starttime))
+        });
+        for member in missing {
+            let known = |outsider: &Outsider| (outsider.pid, outsider.starttime) == (member.pid, member.starttime);
+            let exe = exe(member.pid);
+            if self.outsiders.iter().any(|outsider| known(outsider) && outsider.exe == exe) {
+                continue;
+            }
+            let since = *self.waiting.entry((member.pid, member.starttime)).or_insert(begun);
+            if let Some(outsider) = self.judge(member, exe, begun - since) {
+                self.outsiders.push(outsider);
+            }
+        }
+        self.looked = Instant::now();
+        self.took = begun.elapsed();
+        self.outsiders.len() > before
+    }
+
+    /// Why a process without a record has none; `None` as long as it may still get one.
+    fn judge(&self, member: Member, exe: Bytes, waited: Duration) -> Option<Outsider> {
+        let base = format!("/proc/{}", member.pid);
+        let path = Path::new(std::ffi::OsStr::from_bytes(exe.bytes()));
+        // What runs has a name in /proc even where its file has gone.
+        let why = elf::why_not(Path::new(&format!("{base}/exe"))).map(str::to_string);
+        let why = match why {
+            Some(why) => why,
+            None if waited < PATIENCE => return None,
+            None => self.reason(&base, path),
+        };
+        let status = fs::read(format!("{base}/status")).unwrap_or_default();
+        let arguments = fs::read(format!("{base}/cmdline")).unwrap_or_default();
+        Some(Outsider {
+            pid: member.pid,
+            ppid: member.ppid,
+            starttime: member.starttime,
+            seen: clock::unix(),
+            uid: proc_status(&status).uid.map(|users| users[0]),
+            exe,
+            args: procfs::cmdline(&arguments).map(Bytes::from).collect(),
+            why,
+        })
+    }
+
+    fn reason(&self, base: &str, exe: &Path) -> String {
+        let maps = fs::read(format!("{base}/maps"));
+        let library = self.library.as_os_str().as_bytes();
+        let loaded = maps.as_ref().is_ok_and(|text| text.windows(library.len()).any(|part| part == library));
+        if loaded {
+            return "the library is loaded, and could not join the session: another user, or a namespace that has not the \
+                    session's directory"
+                .to_string();
+        }
+        match fs::read(format!("{base}/environ")) {
+            Err(error) => format!("its environment cannot be read: {error}"),
+            Ok(environment) => match procfs::environ(&environment, b"LD_PRELOAD") {
+                Some(preload) if preload.windows(library.len()).any(|part| part == library) => {
+                    format!("the library could not be loaded into {}", exe.display())
+                }
+                _ => "its environment was cleared: LD_PRELOAD was not passed on".to_string(),
+            },
+        }
+    }
+}
+
+fn exe(pid: u32) -> Bytes {
+    let link = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    Bytes::from(link.as_os_str().as_bytes())
+}
+
+/// Everybody below `root`, as long as they run.
+fn descendants(root: u32) -> Vec<Member> {
+    let mut found: Vec<Member> = Vec::new();
+    let mut todo = vec![root];
+    while let Some(parent) = todo.pop() {
+        for pid in children(parent) {
+            let text = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let Some(stat) = proc_stat(&text) else { continue };
+            if found.iter().any(|member| member.pid == pid) {
+                continue;
+            }
+            todo.push(pid);
+            if !stat.is_over() {
+                found.push(Member { pid, ppid: stat.ppid, session: stat.session, starttime: stat.starttime });
+            }
+        }
+    }
+    found
+}
+
+/// The children of all threads of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    lists.flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+}

@@ -1,0 +1,107 @@
+//! Which sessions there are, and how long they are kept.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::told::Told;
+use super::is_session;
+use crate::world::World;
+use shmaudit_core::kernel::Kernel;
+
+/// How long sessions are kept that nobody gave a name (`run` without `-o`); all settings are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Age from which a session may go.
+    pub age: Duration,
+    /// Bytes of all of them; beyond, the oldest go first.
+    pub bytes: u64,
+    /// Bytes of one session's stored calls; beyond, its oldest go.
+    pub units: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { age: Duration::from_secs(30 * 24 * 3600), bytes: 4 << 30, units: 512 << 20 }
+    }
+}
+
+/// A session that is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its directory.
+    pub path: PathBuf,
+    /// When it was made, by its name; else by its directory's time.
+    pub changed: SystemTime,
+    /// Bytes on the disk.
+    pub bytes: u64,
+}
+
+/// Where sessions are that nobody gave a place: `$XDG_STATE_HOME/shmaudit`, else `~/.local/state/shmaudit`, else one of this
+/// user's in the directory for temporary files.
+pub fn home() -> PathBuf {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    match state {
+        Some(state) => state.join("shmaudit"),
+        None => env::temp_dir().join(format!("shmaudit-{}", rustix::process::geteuid().as_raw())),
+    }
+}
+
+/// All sessions at home, the oldest first.
+pub fn all() -> Vec<Found> {
+    let Ok(entries) = fs::read_dir(home()) else { return Vec::new() };
+    let mut found: Vec<Found> = entries.filter_map(|entry| found(&entry.ok()?.path())).collect();
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+fn found(path: &Path) -> Option<Found> {
+    let facts = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
+    if !is_session(path) {
+        return None;
+    }
+    let files = fs::read_dir(path).ok()?;
+    let bytes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.blocks() * 512)).sum();
+    Some(Found { path: path.to_path_buf(), changed: facts.modified().ok()?, bytes })
+}
+
+/// The newest session at home.
+pub fn newest() -> Result<PathBuf, String> {
+    let none = || format!("{}: no session in it; `shmaudit run PROGRAM` makes one", home().display());
+    all().pop().map(|found| found.path).ok_or_else(none)
+}
+
+/// Whether its supervisor runs.
+pub fn is_live(told: &Told) -> bool {
+    let of_now = told.end.is_none() && told.boot == Told::boot();
+    of_now && World.alive(told.supervisor.pid, told.supervisor.starttime, told.started)
+}
+
+/// Removes what is too old, and then the oldest of what is too much; never one that runs. What was removed.
+pub fn prune(limits: Limits) -> Vec<Found> {
+    let now = SystemTime::now();
+    let (mut kept, mut removed) = (all(), Vec::new());
+    let old = |found: &Found| now.duration_since(found.changed).is_ok_and(|age| age > limits.age);
+    let mut total: u64 = kept.iter().map(|found| found.bytes).sum();
+    // The newest stays in any case: it is what `report` tells of.
+    kept.pop();
+    for found in kept {
+        let live = Told::read(&found.path).is_ok_and(|told| is_live(&told));
+        if (old(&found) || total > limits.bytes) && !live && remove(&found.path) {
+            total = total.saturating_sub(found.bytes);
+            removed.push(found);
+        }
+    }
+    removed
+}
+
+/// Removes a session's own files and then its directory; anything else in it stays, and so does the directory.
+pub fn remove(path: &Path) -> bool {
+    for name in [super::UNITS, super::PROCESSES, super::MODULES, super::RECORDER, super::TOLD] {
+        let _ = fs::remove_file(path.join(name));
+    }
+    fs::remove_dir(path).is_ok()
+}

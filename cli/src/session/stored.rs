@@ -1,0 +1,183 @@
+//! A session's recorder and what was stored of it, as one recorder whose ring has never turned.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::Mmap;
+use shmaudit_core::layout::{HEADER_BYTES, REGION_COUNT, Region, header, module, process};
+use shmaudit_core::reader::{Reader, Refusal, Words};
+use shmaudit_core::record::UNIT_WORDS;
+
+use super::{MODULES, PROCESSES, RECORDER, UNITS};
+
+/// A file, mapped. It may still be written to: each word is read once and checked by the reader.
+#[derive(Debug)]
+pub struct Mapped(Option<Mmap>);
+
+impl Mapped {
+    /// A file; nothing where it is empty.
+    pub fn open(path: &Path) -> io::Result<Mapped> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Mapped(None));
+        }
+        // SAFETY: mapped read-only. A file that is cut short under us faults in this command and nowhere else.
+        Ok(Mapped(Some(unsafe { Mmap::map(&file)? })))
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+
+    /// One that may be missing.
+    fn beside(directory: &Path, name: &str) -> io::Result<Mapped> {
+        match Mapped::open(&directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapped(None)),
+            opened => opened,
+        }
+    }
+}
+
+impl Words for Mapped {
+    fn word(&self, index: usize) -> Option<u64> {
+        let at = index.checked_mul(8)?;
+        let bytes = self.0.as_ref()?.get(at..at.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn words(&self) -> usize {
+        self.0.as_ref().map_or(0, |map| map.len() / 8)
+    }
+}
+
+/// A recorder, with what was stored of it.
+#[derive(Debug)]
+pub struct Stored {
+    recorder: Mapped,
+    units: Mapped,
+    processes: Mapped,
+    modules: Mapped,
+    /// The header as it is told: of regions that are larger than the recorder's.
+    header: Vec<u64>,
+    /// The regions in the recorder, in words.
+    own: [(usize, usize); REGION_COUNT],
+    /// The same as told, for the three that are larger.
+    told: [(usize, usize); REGION_COUNT],
+    /// Position before which units are read where they are stored.
+    head: u64,
+    modules_saved: u64,
+}
+
+/// Most units that a head is believed to have come to.
+const MOST_UNITS: u64 = 1 << 44;
+
+impl Stored {
+    /// A single journal, or a recorder of which nothing was stored.
+    pub fn journal(path: &Path) -> io::Result<Result<Stored, Refusal>> {
+        Ok(Stored::over(Mapped::open(path)?, [Mapped(None), Mapped(None), Mapped(None)]))
+    }
+
+    /// Of a session's directory.
+    pub fn session(directory: &Path) -> io::Result<Result<Stored, Refusal>> {
+        let recorder = Mapped::open(&directory.join(RECORDER))?;
+        let [units, processes, modules] = [UNITS, PROCESSES, MODULES].map(|name| Mapped::beside(directory, name));
+        Ok(Stored::over(recorder, [units?, processes?, modules?]))
+    }
+
+    fn over(recorder: Mapped, [units, processes, modules]: [Mapped; 3]) -> Result<Stored, Refusal> {
+        let reader = Reader::new(&recorder)?;
+        let own = reader.regions().0.map(|(offset, length)| (offset / 8, length / 8));
+        let mut header: Vec<u64> = (0..HEADER_BYTES / 8).map(|word| recorder.word(word).unwrap_or(0)).collect();
+        let head = header[header::HEAD];
+        let modules_saved = header[header::MODULES_SAVED].min(modules.words() as u64 / (module::BYTES as u64 / 8));
+        let mut told = own;
+        if header[header::SESSION] == 1 && head < MOST_UNITS {
+            let slots = own[Region::Processes as usize].1 / (process::BYTES / 8);
+            let places = own[Region::Modules as usize].1 / (module::BYTES / 8);
+            let units = head.max(1).next_power_of_two().max((own[Region::Ring as usize].1 / UNIT_WORDS) as u64);
+            let lengths = [
+                (Region::Processes, own[Region::Processes as usize].1 + processes.words()),
+                (Region::Modules, own[Region::Modules as usize].1 + modules_saved as usize * module::BYTES / 8),
+                (Region::Ring, units as usize * UNIT_WORDS),
+            ];
+            let mut at = recorder.words().max(HEADER_BYTES / 8);
+            for (region, length) in lengths {
+                told[region as usize] = (at, length);
+                header[header::REGIONS + 2 * region as usize] = at as u64 * 8;
+                header[header::REGIONS + 2 * region as usize + 1] = length as u64 * 8;
+                at += length;
+            }
+            // Every place of both tables is looked at.
+            let stored = processes.words() / (process::BYTES / 8);
+            header[header::PROCESSES] = header[header::PROCESSES].min(slots as u64);
+            if stored > 0 {
+                header[header::PROCESSES] = (slots + stored) as u64;
+            }
+            if modules_saved > 0 {
+                header[header::MODULES] = places as u64 + modules_saved;
+            }
+        }
+        Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved })
+    }
+
+    fn unit_word(&self, word: usize) -> Option<u64> {
+        let (start, length) = self.own[Region::Ring as usize];
+        let units = (length / UNIT_WORDS) as u64;
+        let (position, of_unit) = ((word / UNIT_WORDS) as u64, word % UNIT_WORDS);
+        let live = self.recorder.word(header::HEAD).unwrap_or(self.head);
+        if position.saturating_add(units) >= live {
+            return self.recorder.word(start + (position % units.max(1)) as usize * UNIT_WORDS + of_unit);
+        }
+        // What was not stored in time is not there.
+        Some(self.units.word(word).unwrap_or(0))
+    }
+
+    fn module_word(&self, word: usize) -> Option<u64> {
+        const WORDS: usize = module::BYTES / 8;
+        let (start, length) = self.own[Region::Modules as usize];
+        let Some(stored) = word.checked_sub(length) else {
+            // A place that was not used again holds what is stored too.
+            let (place, places) = ((word / WORDS) as u64, (length / WORDS) as u64);
+            let written = self.recorder.word(header::MODULES).unwrap_or(0).min(self.modules_saved + places);
+            let turns = written.checked_sub(place + 1).map(|since| since / places.max(1));
+            let number = turns.map(|turns| place + turns * places);
+            let again = number.is_some_and(|number| number < self.modules_saved);
+            return if again { Some(0) } else { self.recorder.word(start + word) };
+        };
+        self.modules.word(stored)
+    }
+}
+
+impl Words for Stored {
+    fn word(&self, index: usize) -> Option<u64> {
+        if let Some(&word) = self.header.get(index) {
+            return Some(word);
+        }
+        if index < self.recorder.words() {
+            return self.recorder.word(index);
+        }
+        let within = |region: Region| {
+            let (start, length) = self.told[region as usize];
+            index.checked_sub(start).filter(|&word| word < length)
+        };
+        if let Some(word) = within(Region::Ring) {
+            return self.unit_word(word);
+        }
+        if let Some(word) = within(Region::Modules) {
+            return self.module_word(word);
+        }
+        let word = within(Region::Processes)?;
+        let (start, length) = self.own[Region::Processes as usize];
+        match word.checked_sub(length) {
+            None => self.recorder.word(start + word),
+            Some(stored) => self.processes.word(stored),
+        }
+    }
+
+    fn words(&self) -> usize {
+        let ends = self.told.iter().map(|&(start, length)| start + length);
+        ends.fold(self.recorder.words(), usize::max)
+    }
+}

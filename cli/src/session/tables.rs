@@ -1,0 +1,98 @@
+//! The kernel's tables of shared memory at one moment, and a world that answers from those of a session's end.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
+use shmaudit_core::procfs::Segment;
+
+use super::told::Bytes;
+use crate::world::World;
+
+/// What there was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables {
+    /// Segments; nothing where the table could not be read.
+    pub segments: Option<Vec<Segment>>,
+    /// Files of the shm mount, by name; nothing where it could not be read.
+    pub files: Option<Vec<(Bytes, FileFacts)>>,
+}
+
+impl Tables {
+    /// As they are now.
+    pub fn now() -> Tables {
+        Tables { segments: World.segments(), files: files() }
+    }
+}
+
+/// The files of the shm mount, directories not looked into.
+fn files() -> Option<Vec<(Bytes, FileFacts)>> {
+    let mount = Path::new(OsStr::from_bytes(SHM_MOUNT));
+    let entries = fs::read_dir(mount).ok()?;
+    let fact = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.ok()?.file_name();
+        match World.shm_file(name.as_bytes()) {
+            Lookup::Found(facts) if facts.mode & libc::S_IFMT == libc::S_IFREG => Some((Bytes::from(name.as_bytes()), facts)),
+            _ => None,
+        }
+    };
+    Some(entries.filter_map(fact).collect())
+}
+
+/// The world as it was when a session ended: nobody of its tree runs, but the daemons it named.
+#[derive(Debug)]
+pub struct Then {
+    segments: Option<Vec<Segment>>,
+    files: Option<HashMap<Vec<u8>, FileFacts>>,
+    daemons: Vec<u32>,
+}
+
+impl Then {
+    /// From the tables of the end.
+    pub fn new(tables: &Tables, daemons: Vec<u32>) -> Then {
+        let files = tables.files.as_ref();
+        let files = files.map(|files| files.iter().map(|(name, facts)| (name.bytes().to_vec(), *facts)).collect());
+        Then { segments: tables.segments.clone(), files, daemons }
+    }
+}
+
+impl Kernel for Then {
+    fn segments(&mut self) -> Option<Vec<Segment>> {
+        self.segments.clone()
+    }
+
+    fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {
+        match &self.files {
+            None => Lookup::Unreadable,
+            Some(files) => files.get(name).map_or(Lookup::Missing, |&facts| Lookup::Found(facts)),
+        }
+    }
+
+    fn maps(&mut self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn fds(&mut self, _: u32) -> Option<Vec<FdFacts>> {
+        None
+    }
+
+    fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool {
+        self.daemons.contains(&pid) && World.alive(pid, starttime, seen)
+    }
+
+    fn setting(&mut self, setting: Setting) -> Option<u64> {
+        World.setting(setting)
+    }
+
+    fn space(&mut self) -> Option<Space> {
+        World.space()
+    }
+
+    fn limit(&mut self, _: u32, _: Resource) -> Option<u64> {
+        None
+    }
+}
