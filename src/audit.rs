@@ -12,7 +12,7 @@ use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{
-    Event, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State,
+    Event, FLAG_BEFORE, FLAG_CREATED, FLAG_CUT, FLAG_MAYBE_CREATED, Family, MAX_DATA, MAX_FRAMES, ObjectId, State,
 };
 
 use crate::log::Log;
@@ -231,7 +231,12 @@ impl Audit {
 
     #[inline(never)]
     fn note_begun(&self, seen: Seen, about: About) -> Ticket {
-        self.with_event(seen, State::Begun, 0, 0, about, |event| self.recorder.append(event))
+        self.with_event(seen, State::Begun, 0, 0, about, |event| {
+            event.flags |= FLAG_BEFORE;
+            // What the call will have taken counts from here.
+            event.ticks = seen.started;
+            self.recorder.append(event)
+        })
     }
 
     #[inline(never)]

@@ -9,6 +9,7 @@ mod object;
 mod ranges;
 mod replay;
 mod stacks;
+mod walk;
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -61,7 +62,16 @@ impl Ledger {
     }
 
     /// Replays everything that `reader` has. `before` sees each record and the ledger as it was before it.
-    pub fn replay<W: Words + ?Sized>(reader: &Reader<W>, mut before: impl FnMut(&mut Ledger, &Event)) -> Ledger {
+    pub fn replay<W: Words + ?Sized>(reader: &Reader<W>, before: impl FnMut(&mut Ledger, &Event)) -> Ledger {
+        Ledger::each(reader, before, |_, _, ()| {})
+    }
+
+    /// Replays everything; what `before` makes of a record and the ledger before it, `after` gets with the ledger after it.
+    fn each<W: Words + ?Sized, T>(
+        reader: &Reader<W>,
+        mut before: impl FnMut(&mut Ledger, &Event) -> T,
+        mut after: impl FnMut(&Ledger, &Event, T),
+    ) -> Ledger {
         let mut ledger = Ledger::new(reader.processes());
         let order = reader.order();
         ledger.lost = order.torn;
@@ -70,8 +80,9 @@ impl Ledger {
         for (_, position) in order.records {
             match reader.record(position, &mut decoded) {
                 Some(event) => {
-                    before(&mut ledger, &event);
+                    let noted = before(&mut ledger, &event);
                     ledger.apply(&event);
+                    after(&ledger, &event, noted);
                 }
                 // Overwritten while we read.
                 None => ledger.lost += 1,

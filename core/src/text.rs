@@ -199,7 +199,8 @@ fn waits(object: &Object) -> String {
     format!("{name}, {}{by}{place}", say::size(what.size))
 }
 
-fn summary(report: &Report) -> String {
+/// The numbers in one line, as `SUMMARY` has them.
+pub fn summary(report: &Report) -> String {
     let summary = &report.summary;
     let mut parts = Vec::new();
     parts.push(match summary.leaked_objects {

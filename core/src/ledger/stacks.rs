@@ -92,7 +92,7 @@ impl Stacks {
     /// What is remembered of `event`.
     pub fn moment(&mut self, event: &Event) -> Moment {
         Moment {
-            ticks: event.ticks,
+            ticks: event.ended(),
             order: event.order,
             pid: event.pid,
             tid: event.tid,

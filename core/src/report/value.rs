@@ -18,6 +18,11 @@ impl Text {
         &self.0
     }
 
+    /// As JSON has it: a byte that is not UTF-8 is `\xNN`.
+    pub fn to_utf8(&self) -> String {
+        utf8(&self.0)
+    }
+
     /// In printable ASCII: `\n`, `\33`, `\377`.
     pub fn escaped(&self) -> String {
         say::escaped(&self.0)
@@ -32,7 +37,7 @@ impl From<&[u8]> for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&utf8(&self.0))
+        serializer.serialize_str(&self.to_utf8())
     }
 }
 
