@@ -1,16 +1,16 @@
 //! `shmaudit report`: journals to reports, by the same code that the library concludes with.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use shmaudit_core::ledger::Ledger;
 use shmaudit_core::reader::{Reader, Refusal, Words};
-use shmaudit_core::report::{Named, Report, Settings, conclude};
+use shmaudit_core::report::{JSON_SCHEMA, Named, Settings, conclude};
 use shmaudit_core::symbols::Files;
-use shmaudit_core::text;
 
-use crate::Format;
+use crate::formats::{self, Calls, Format, Recording, Seen, Terminal, Wishes};
 use crate::world::World;
 
 /// A journal, mapped. It may still be written to: each word is read once and checked by the reader.
@@ -48,19 +48,58 @@ fn map(file: &File) -> io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-/// Reports on every journal; the number of findings of severity error.
-pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<u64, String> {
-    let mut out: Box<dyn Write> = match output {
-        None => Box::new(io::stdout().lock()),
-        Some(path) => Box::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
-    };
-    let mut errors = 0;
-    for journal in journals(paths)? {
-        let report = one(&journal)?;
-        errors += report.summary.errors;
-        write(&mut out, &report, format).map_err(|error| format!("writing the report: {error}"))?;
+impl Calls for Journal {
+    fn each(&self, see: &mut dyn FnMut(&Seen)) -> Ledger {
+        // It could be read a moment ago.
+        Reader::new(self).map_or_else(|_| Ledger::default(), |reader| formats::walk(&reader, Maps, see))
     }
-    Ok(errors)
+}
+
+/// Where a report goes, and as what: standard output, maybe a terminal, or a file.
+fn sink(output: Option<&Path>) -> Result<(Box<dyn Write>, Terminal), String> {
+    let named = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    Ok(match output {
+        None => (Box::new(BufWriter::new(io::stdout().lock())), Terminal::of_stdout()),
+        Some(path) => {
+            let file = File::create(path).map_err(|error| named(path, error))?;
+            (Box::new(BufWriter::new(file)), Terminal::default())
+        }
+    })
+}
+
+/// Prints the schema of the reports in JSON.
+pub fn schema(output: Option<&Path>) -> Result<u64, String> {
+    let (mut out, _) = sink(output)?;
+    ended(out.write_all(JSON_SCHEMA.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Reports on every journal; the number of findings of severity error.
+pub fn report(
+    paths: &[PathBuf],
+    format: Format,
+    output: Option<&Path>,
+    source_root: Option<PathBuf>,
+) -> Result<u64, String> {
+    let recordings = recordings(paths, format.settings())?;
+    let (mut out, terminal) = sink(output)?;
+    let source_root = std::path::absolute(source_root.unwrap_or_else(|| PathBuf::from(".")))
+        .map_err(|error| format!("--source-root: {error}"))?;
+    let wishes = Wishes { source_root, terminal };
+    ended(formats::write(&mut *out, format, &recordings, &wishes).and_then(|()| out.flush()))?;
+    Ok(recordings.iter().map(|recording| recording.report.summary.errors).sum())
+}
+
+/// The recordings in these journals.
+pub fn recordings(paths: &[PathBuf], settings: Settings) -> Result<Vec<Recording>, String> {
+    journals(paths)?.iter().map(|journal| one(journal, &settings)).collect()
+}
+
+/// A reader that has seen enough, as `head` has, is no failure.
+pub fn ended(written: io::Result<()>) -> Result<u64, String> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("writing: {error}")),
+        _ => Ok(0),
+    }
 }
 
 /// The journals that the paths name, directories looked into, in the order of their names.
@@ -85,7 +124,7 @@ fn journals(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-fn one(path: &Path) -> Result<Report, String> {
+fn one(path: &Path, settings: &Settings) -> Result<Recording, String> {
     let unreadable = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() == 0 {
@@ -94,7 +133,8 @@ fn one(path: &Path) -> Result<Report, String> {
     let journal = Journal(map(&file).map_err(unreadable)?);
     let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
     let mut names = Named::new(&reader, Maps);
-    Ok(conclude(&reader, &mut World, &mut names, &Settings::default()))
+    let report = conclude(&reader, &mut World, &mut names, settings);
+    Ok(Recording { report, calls: Box::new(journal) })
 }
 
 fn why(refusal: Refusal) -> String {
@@ -105,15 +145,5 @@ fn why(refusal: Refusal) -> String {
             format!("a journal of layout {version}; this shmaudit reads layout {}", shmaudit_core::layout::VERSION)
         }
         Refusal::Region(region) => format!("damaged: region {region} lies outside of the file"),
-    }
-}
-
-fn write(out: &mut dyn Write, report: &Report, format: Format) -> io::Result<()> {
-    match format {
-        Format::Text => out.write_all(text::text(report).as_bytes()),
-        Format::Json => {
-            serde_json::to_writer(&mut *out, report)?;
-            out.write_all(b"\n")
-        }
     }
 }
