@@ -1,18 +1,20 @@
 //! `shmaudit report`: journals to reports, by the same code that the library concludes with.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use shmaudit_core::ledger::Ledger;
 use shmaudit_core::reader::{Reader, Refusal, Words};
-use shmaudit_core::report::{self, Named, Report, Settings, conclude};
+use shmaudit_core::report::{self, JSON_SCHEMA, Named, Report, Settings, conclude};
 use shmaudit_core::sources::Sources;
 use shmaudit_core::symbols::Files;
 use shmaudit_core::text;
 
+use crate::formats::{self, Calls, Format, Recording, Seen, Terminal, Wishes};
+use crate::known;
 use crate::world::World;
-use crate::{Format, known};
 
 /// A journal, mapped. It may still be written to: each word is read once and checked by the reader.
 pub struct Journal(Mmap);
@@ -49,49 +51,91 @@ fn map(file: &File) -> io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
+impl Calls for Journal {
+    fn each(&self, see: &mut dyn FnMut(&Seen)) -> Ledger {
+        // It could be read a moment ago.
+        Reader::new(self).map_or_else(|_| Ledger::default(), |reader| formats::walk(&Sources::from(reader), Maps, see))
+    }
+}
+
+/// Where a report goes, and as what: standard output, maybe a terminal, or a file.
+fn sink(output: Option<&Path>) -> Result<(Box<dyn Write>, Terminal), String> {
+    Ok(match output {
+        None => (Box::new(BufWriter::new(io::stdout().lock())), Terminal::of_stdout()),
+        Some(path) => {
+            let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            (Box::new(BufWriter::new(file)), Terminal::default())
+        }
+    })
+}
+
+/// Prints the schema of the reports in JSON.
+pub fn schema(output: Option<&Path>) -> Result<u64, String> {
+    let (mut out, _) = sink(output)?;
+    ended(out.write_all(JSON_SCHEMA.as_bytes()).and_then(|()| out.flush()))
+}
+
 /// Moments at which `--growth` looks.
 const MOMENTS: usize = 12;
 
 /// Reports on every journal; the number of findings of severity error that are not known.
-pub fn report(paths: &[PathBuf], format: Format, output: Option<&Path>, known: &known::Options) -> Result<u64, String> {
+pub fn report(
+    paths: &[PathBuf],
+    format: Format,
+    output: Option<&Path>,
+    source_root: Option<PathBuf>,
+    known: &known::Options,
+) -> Result<u64, String> {
     let mut known = known.read()?;
-    let settings = Settings { later: true, suppressions: known.suppressions.clone(), ..Settings::default() };
-    let paths = journals(paths)?;
-    let mut out = create(output)?;
-    let mut errors = 0;
-    for (number, path) in paths.iter().enumerate() {
-        let concluded =
-            |sources: &Sources<Journal>| conclude(sources, &mut World, &mut Named::new(sources, Maps), &settings);
-        let mut report = read(path, concluded)?;
-        known.apply(&mut report, number + 1 == paths.len());
-        errors += report.summary.errors;
-        write(&mut out, &report, format).map_err(|error| format!("writing the report: {error}"))?;
+    let settings = Settings { suppressions: known.suppressions.clone(), ..format.settings() };
+    let mut recordings = recordings(paths, settings)?;
+    let last = recordings.len();
+    for (number, recording) in recordings.iter_mut().enumerate() {
+        known.apply(&mut recording.report, number + 1 == last);
     }
+    let (mut out, terminal) = sink(output)?;
+    let source_root = std::path::absolute(source_root.unwrap_or_else(|| PathBuf::from(".")))
+        .map_err(|error| format!("--source-root: {error}"))?;
+    let wishes = Wishes { source_root, terminal };
+    ended(formats::write(&mut *out, format, &recordings, &wishes).and_then(|()| out.flush()))?;
     known.write()?;
-    Ok(errors)
+    Ok(recordings.iter().map(|recording| recording.report.summary.errors).sum())
+}
+
+/// The recordings in these journals, concluded by the tables of now.
+pub fn recordings(paths: &[PathBuf], settings: Settings) -> Result<Vec<Recording>, String> {
+    let settings = Settings { later: true, ..settings };
+    let recording = |path: &PathBuf| {
+        let journal = open(path)?;
+        let report = concluded(&journal.sources(path)?, &settings);
+        Ok(Recording { report, calls: Box::new(journal) })
+    };
+    journals(paths)?.iter().map(recording).collect()
+}
+
+/// A reader that has seen enough, as `head` has, is no failure.
+pub fn ended(written: io::Result<()>) -> Result<u64, String> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("writing: {error}")),
+        _ => Ok(0),
+    }
 }
 
 /// Tells of every journal what grew.
-pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<(), String> {
-    let mut out = create(output)?;
+pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<u64, String> {
+    let mut text = String::new();
     for path in journals(paths)? {
-        let grown =
-            |sources: &Sources<Journal>| report::growth(sources, &mut World, &mut Named::new(sources, Maps), MOMENTS);
-        let growth = read(&path, grown)?;
-        let text = match format {
-            Format::Text => text::growth(&growth),
-            Format::Json => serde_json::to_string(&growth).unwrap_or_default() + "\n",
-        };
-        out.write_all(text.as_bytes()).map_err(|error| format!("writing the report: {error}"))?;
+        let journal = open(&path)?;
+        let sources = journal.sources(&path)?;
+        let growth = report::growth(&sources, &mut World, &mut Named::new(&sources, Maps), MOMENTS);
+        match format {
+            Format::Text => text.push_str(&text::growth(&growth)),
+            Format::Json => text.push_str(&(serde_json::to_string(&growth).unwrap_or_default() + "\n")),
+            _ => return Err("--growth is written as text or json".to_string()),
+        }
     }
-    Ok(())
-}
-
-fn create(output: Option<&Path>) -> Result<Box<dyn Write>, String> {
-    Ok(match output {
-        None => Box::new(io::stdout().lock()),
-        Some(path) => Box::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
-    })
+    let (mut out, _) = sink(output)?;
+    ended(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// The journals that the paths name, directories looked into, in the order of their names.
@@ -129,14 +173,20 @@ pub fn open(path: &Path) -> Result<Journal, String> {
 /// The report on one journal, by the tables of now.
 pub fn one(path: &Path) -> Result<Report, String> {
     let settings = Settings { later: true, ..Settings::default() };
-    read(path, |sources| conclude(sources, &mut World, &mut Named::new(sources, Maps), &settings))
+    Ok(concluded(&open(path)?.sources(path)?, &settings))
 }
 
-/// What `use_it` makes of a journal.
-fn read<R>(path: &Path, use_it: impl FnOnce(&Sources<Journal>) -> R) -> Result<R, String> {
-    let journal = open(path)?;
-    let reader = Reader::new(&journal).map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
-    Ok(use_it(&Sources::from(reader)))
+/// What follows from these, by the tables of now.
+fn concluded(sources: &Sources<Journal>, settings: &Settings) -> Report {
+    conclude(sources, &mut World, &mut Named::new(sources, Maps), settings)
+}
+
+impl Journal {
+    /// What it is read by. `path` is for errors.
+    fn sources(&self, path: &Path) -> Result<Sources<'_, Journal>, String> {
+        let refused = |refusal| format!("{}: {}", path.display(), why(refusal));
+        Reader::new(self).map(Sources::from).map_err(refused)
+    }
 }
 
 fn why(refusal: Refusal) -> String {
@@ -147,15 +197,5 @@ fn why(refusal: Refusal) -> String {
             format!("a journal of layout {version}; this shmaudit reads layout {}", shmaudit_core::layout::VERSION)
         }
         Refusal::Region(region) => format!("damaged: region {region} lies outside of the file"),
-    }
-}
-
-fn write(out: &mut dyn Write, report: &Report, format: Format) -> io::Result<()> {
-    match format {
-        Format::Text => out.write_all(text::text(report).as_bytes()),
-        Format::Json => {
-            serde_json::to_writer(&mut *out, report)?;
-            out.write_all(b"\n")
-        }
     }
 }
