@@ -11,8 +11,8 @@ use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{
-    Event, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_ARGS, MAX_DATA, MAX_FRAMES,
-    ObjectId, State, late_args,
+    Event, FLAG_BEFORE, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_ARGS, MAX_DATA,
+    MAX_FRAMES, ObjectId, State, late_args,
 };
 
 use crate::log::Log;
@@ -190,7 +190,9 @@ impl Seen {
     /// Notes a release before it happens, so that nobody's re-use of what it releases is noted first.
     #[inline(always)]
     pub fn begin(self, about: About<'_>) -> Begun<'_> {
-        let ticket = self.audit.map(|audit| audit.note(self, State::Begun, 0, 0, &about));
+        // What the call will have taken counts from its beginning.
+        let before = About { flags: about.flags | FLAG_BEFORE, ..about };
+        let ticket = self.audit.map(|audit| audit.note(self, State::Begun, 0, 0, &before));
         Begun { seen: self, about, ticket }
     }
 

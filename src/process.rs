@@ -213,9 +213,8 @@ fn take_slot(recorder: &Recorder) -> u32 {
     let session = recorder.word(header::SESSION).load(Ordering::Relaxed) != 0;
     // A supervisor keeps what it has stored, and knows who was killed.
     let free = if session { slot::STATE_SAVED } else { slot::STATE_ENDED };
-    let told = places()
-        .filter(|(_, place)| place.get(slot::STATE) == free)
-        .min_by_key(|(_, place)| place.get(slot::ENDED));
+    let told =
+        places().filter(|(_, place)| place.get(slot::STATE) == free).min_by_key(|(_, place)| place.get(slot::ENDED));
     // Workers that are killed tell nothing.
     let killed = || {
         places()

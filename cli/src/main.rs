@@ -1,8 +1,13 @@
 //! The `shmaudit` command.
 
 mod clean;
+mod diff;
+mod explain;
+mod formats;
+mod identity;
 mod known;
 mod ls;
+mod recording;
 mod report;
 mod run;
 mod session;
@@ -15,7 +20,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+use formats::Format;
 
 /// A flight recorder for shared memory: who made it, where, and who never removed it.
 ///
@@ -30,12 +37,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Report on journals, also of programs that were killed.
+    /// Report on sessions and journals, also of programs that were killed.
     ///
     /// Ends with 0, with 1 where there are findings of severity error, with 2 where nothing could be read.
     Report {
-        /// Journal files, or directories of them (SHMAUDIT_OPTIONS=journal=DIRECTORY).
-        #[arg(required = true)]
+        /// Sessions of `shmaudit run`; journal files, or directories of them (SHMAUDIT_OPTIONS=journal=DIRECTORY), which are
+        /// read as one. Without any, the newest session.
+        #[arg(value_name = "SESSION|JOURNAL")]
         journals: Vec<PathBuf>,
         /// How the report is written.
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -48,6 +56,30 @@ enum Command {
         growth: bool,
         #[command(flatten)]
         known: known::Options,
+        /// Where the sources are: SARIF names files relative to it [default: the working directory].
+        #[arg(long, value_name = "DIR")]
+        source_root: Option<PathBuf>,
+        /// Print the JSON Schema of the reports in JSON instead.
+        #[arg(long, conflicts_with_all = ["journals", "format"])]
+        schema: bool,
+    },
+    /// Compare two recordings, or reports in JSON: what appeared, vanished or grew.
+    ///
+    /// Ends with 0, with 1 where findings of severity error appeared or grew, with 2 where something could not be read.
+    Diff {
+        /// A journal, a directory of them, or a report in JSON.
+        before: PathBuf,
+        /// What it is compared with.
+        after: PathBuf,
+        /// How the difference is written.
+        #[arg(long, value_enum, default_value_t = diff::Format::Text)]
+        format: diff::Format,
+    },
+    /// Tell about a call (shm_open), an error (ENOSPC) or a kind of finding (posix-leak); without a word, list them.
+    Explain {
+        /// What to tell about.
+        #[arg(value_name = "CALL|ERRNO|FINDING")]
+        word: Option<String>,
     },
     /// Run a program and all that it starts, audited, with one report at the end.
     ///
@@ -61,26 +93,21 @@ enum Command {
     Top(top::Arguments),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs: schema shmaudit-report/1, one document a journal.
-    Json,
-}
-
 fn main() -> ExitCode {
     let told = match Arguments::parse().command {
+        Command::Report { schema: true, output, .. } => report::schema(output.as_deref()),
         Command::Report { journals, format, output, growth: true, .. } => {
-            report::growth(&journals, format, output.as_deref()).map(|()| 0)
+            report::growth(&journals, format, output.as_deref())
         }
-        Command::Report { journals, format, output, known, .. } => {
-            report::report(&journals, format, output.as_deref(), &known)
+        Command::Report { journals, format, output, known, source_root, .. } => {
+            report::report(&journals, output.as_deref(), &report::Wanted { format, source_root, known })
         }
         Command::Run(arguments) => match run::run(&arguments) {
             Ok(exit) => return exit.end(),
             Err(message) => Err(message),
         },
+        Command::Diff { before, after, format } => diff::diff(&before, &after, format),
+        Command::Explain { word } => explain::run(word.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
         Command::Top(arguments) => top::top(&arguments).map(|()| 0),
         Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
@@ -89,9 +116,14 @@ fn main() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(message) => {
-            // Not eprintln: where standard error is gone, that panics.
-            let _ = writeln!(io::stderr(), "shmaudit: {message}");
+            say(&message);
             ExitCode::from(2)
         }
     }
+}
+
+/// One line on standard error.
+fn say(message: &str) {
+    // Not eprintln: where standard error is gone, that panics.
+    let _ = writeln!(io::stderr(), "shmaudit: {}", formats::shown(message));
 }

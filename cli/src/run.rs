@@ -14,7 +14,7 @@ mod supervise;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,9 @@ use std::process::{Command, ExitCode};
 use rustix::process::set_child_subreaper;
 use shmaudit_core::procfs::proc_stat;
 
+use crate::formats::Format;
 use crate::session::{self, Bytes, End, Limits, Recorder, Store, Supervisor, Tables, Told};
-use crate::{Format, known, report};
+use crate::{known, report, say};
 use group::Group;
 use signals::Set;
 use supervise::{Ended, Supervision};
@@ -80,11 +81,6 @@ impl Exit {
             Exit::Signal(signal) => signals::end_by(signal),
         }
     }
-}
-
-fn say(message: &str) {
-    // Not eprintln: where standard error is gone, that panics.
-    let _ = writeln!(io::stderr(), "shmaudit: {message}");
 }
 
 /// Runs the program. An error is a mistake in the command line; whatever else goes wrong costs the audit and not the
@@ -212,7 +208,8 @@ impl Prepared {
         if let Err(error) = self.told.write(&self.directory) {
             say(&format!("{}: {error}", self.directory.display()));
         }
-        let errors = report::of_session(&self.directory, arguments.format, arguments.report.as_deref(), &arguments.known);
+        let wanted = report::Wanted { format: arguments.format, source_root: None, known: arguments.known.clone() };
+        let errors = report::at_end(&self.directory, arguments.report.as_deref(), &wanted);
         let errors = errors.unwrap_or_else(|message| {
             say(&message);
             0

@@ -93,6 +93,7 @@ pub fn name(started: u64, program: &Path) -> PathBuf {
     let time = String::from_utf8_lossy(line.as_bytes()).replace(['-', ':'], "");
     let stamp: String = time.chars().take(19).collect();
     let program = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let program: String = program.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.+".contains(*c)).take(40).collect();
+    let program: String =
+        program.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.+".contains(*c)).take(40).collect();
     PathBuf::from(format!("{stamp}-{}-{program}", std::process::id()))
 }

@@ -10,6 +10,7 @@ mod object;
 mod ranges;
 mod replay;
 mod stacks;
+mod walk;
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -71,13 +72,23 @@ impl Ledger {
     /// has been met, and the ledger as it was before it.
     pub fn replay<W: Words + ?Sized>(
         sources: &Sources<W>,
-        mut before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>),
+        before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>),
+    ) -> Ledger {
+        Ledger::each(sources, before, |_, _, ()| {})
+    }
+
+    /// Replays everything; what `before` makes of a record and the ledger before it, `after` gets with the ledger after it.
+    fn each<W: Words + ?Sized, T>(
+        sources: &Sources<W>,
+        mut before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>) -> T,
+        mut after: impl FnMut(&Ledger, &Event, T),
     ) -> Ledger {
         let mut ledger = Ledger::new(sources.processes());
         let losses = sources.events(|event| {
             let known = ledger.known(event);
-            before(&mut ledger, event, known);
+            let noted = before(&mut ledger, event, known);
             ledger.apply(event, known);
+            after(&ledger, event, noted);
         });
         ledger.lost = losses.torn;
         ledger.overwritten = losses.overwritten;

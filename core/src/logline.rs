@@ -61,13 +61,22 @@ fn text_line(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
     let style = Style { object_path: extra.object_path, limit };
     prefix(line, event);
     clock(line, extra.unix_ns);
+    call_and_result(line, event, style);
+    after_result(line, event, extra, limit);
+    line.byte(b'\n');
+}
+
+/// Writes the call alone: `shm_open("shmtest", O_RDWR|O_CREAT, 0777) = 3`. Of each name at most `limit` bytes are shown.
+pub fn call(line: &mut Line, event: &Event, limit: usize) {
+    call_and_result(line, event, Style { object_path: None, limit });
+}
+
+fn call_and_result(line: &mut Line, event: &Event, style: Style) {
     line.str(event.call.name());
     line.byte(b'(');
     arguments::list(line, event, style, usize::MAX);
     line.str(") = ");
     result(line, event, style);
-    after_result(line, event, extra, limit);
-    line.byte(b'\n');
 }
 
 // Pieces that write numbers are not inlined: their digits would lie on the stack below everything else that is called.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 0 | tag: position × 256 + [`TAG_HEAD`] |
 //! | 1 | call (8 bits), frames (8), units (8), args (4), family (4), bytes of data (16), flags (16) |
-//! | 2 | ticks at the end of the call |
+//! | 2 | ticks at the end of the call, with [`FLAG_BEFORE`] at its beginning |
 //! | 3 | ticks it took (32, saturating), errno (16), process slot (16) |
 //! | 4 | tid (32), pid (32) |
 //! | 5 | result |
@@ -118,6 +118,9 @@ pub const FLAG_STACK_CUT: u16 = 8;
 /// The call may make an object, and its record was begun before it: begun and never ended, it may have made one.
 pub const FLAG_LATE: u16 = 1 << 15;
 
+/// Its record was written before the call, and its ticks are of the call's beginning: a release.
+pub const FLAG_BEFORE: u16 = 16;
+
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -169,6 +172,14 @@ impl Event<'_> {
     /// Whether the call failed by its own convention.
     pub fn failed(&self) -> bool {
         self.errno != 0
+    }
+
+    /// Ticks when the call came back; where that is not known, when it began.
+    pub fn ended(&self) -> u64 {
+        match self.state {
+            State::Done if self.flags & FLAG_BEFORE != 0 => self.ticks.saturating_add(u64::from(self.took)),
+            _ => self.ticks,
+        }
     }
 
     /// Argument `index`, 0 where it is not kept.

@@ -26,6 +26,9 @@ pub use value::{Text, Time};
 /// Name and version of the report's form.
 pub const SCHEMA: &str = "shmaudit-report/1";
 
+/// That form as a JSON Schema, which every report in JSON is checked against.
+pub const JSON_SCHEMA: &str = include_str!("report/schema.json");
+
 /// What a report is to be about.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -126,6 +129,9 @@ pub struct ObjectRef {
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Object {
+    /// Its number in the ledger, by which a [walk](crate::ledger::Ledger::walk) knows it.
+    #[serde(skip)]
+    pub number: usize,
     /// What it is.
     #[serde(flatten)]
     pub what: ObjectRef,

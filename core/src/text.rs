@@ -251,7 +251,8 @@ fn suppressions(out: &mut String, report: &Report) {
     }
 }
 
-fn summary(report: &Report) -> String {
+/// The numbers in one line, as `SUMMARY` has them.
+pub fn summary(report: &Report) -> String {
     let summary = &report.summary;
     let mut parts = Vec::new();
     parts.push(match summary.leaked_objects {

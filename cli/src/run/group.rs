@@ -45,7 +45,8 @@ impl Group {
         let terminal = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/tty").ok();
         let group = getpgrp();
         let leads = getsid(None).is_ok_and(|session| session == getpid());
-        let foreground = terminal.as_ref().is_some_and(|terminal| tcgetpgrp(terminal).is_ok_and(|front| front == group));
+        let foreground =
+            terminal.as_ref().is_some_and(|terminal| tcgetpgrp(terminal).is_ok_and(|front| front == group));
         let mut place = Group { of_program: Home::New { foreground }, terminal, doorbell: None };
         if !leads && let Ok(doorbell) = fork(ring) {
             place.doorbell = Some(doorbell);

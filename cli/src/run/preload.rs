@@ -24,13 +24,14 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf, String> {
 }
 
 fn beside() -> Result<PathBuf, String> {
-    let command = env::current_exe().and_then(|path| path.canonicalize()).map_err(|error| format!("own path: {error}"))?;
+    let command =
+        env::current_exe().and_then(|path| path.canonicalize()).map_err(|error| format!("own path: {error}"))?;
     let directory = command.parent().unwrap_or(Path::new("/"));
     let multiarch = format!("../lib/{}-linux-gnu", env::consts::ARCH);
     let places = [".", "../lib", &multiarch, "../lib64", "../release"];
-    let found = places.iter().flat_map(|place| {
-        ["libshmaudit.so.0", "libshmaudit.so"].map(|name| directory.join(place).join(name))
-    });
+    let found = places
+        .iter()
+        .flat_map(|place| ["libshmaudit.so.0", "libshmaudit.so"].map(|name| directory.join(place).join(name)));
     let found = found.filter_map(|path| path.canonicalize().ok()).find(|path| path.is_file());
     found.ok_or_else(|| {
         format!("no libshmaudit.so beside {} or in its lib directories; name it by --library", command.display())
@@ -80,7 +81,9 @@ fn quoted(path: &OsStr) -> Result<OsString, String> {
     let quote = match (has(b'\''), has(b'"')) {
         (false, _) => "'",
         (true, false) => "\"",
-        (true, true) => return Err(format!("{}: a path with both kinds of quotes cannot be an option", path.display())),
+        (true, true) => {
+            return Err(format!("{}: a path with both kinds of quotes cannot be an option", path.display()));
+        }
     };
     if path.to_str().is_none() {
         return Err(format!("{}: a path that is not UTF-8 cannot be an option", path.display()));

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::told::Told;
 use super::is_session;
+use super::told::Told;
 use crate::world::World;
 use shmaudit_core::kernel::Kernel;
 

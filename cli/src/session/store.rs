@@ -81,7 +81,8 @@ impl Store {
             }
             let at = (from % units) as usize * UNIT_WORDS;
             let part = bytes(&ring[at..at + PART as usize * UNIT_WORDS]);
-            let stored = open(&mut self.units, &self.directory, UNITS).and_then(|file| file.write_all_at(&part, from * UNIT));
+            let stored =
+                open(&mut self.units, &self.directory, UNITS).and_then(|file| file.write_all_at(&part, from * UNIT));
             if stored.is_err() {
                 recorder.at(header::UNITS_LOST).fetch_add(PART, Ordering::Relaxed);
                 self.note(stored);
@@ -96,7 +97,9 @@ impl Store {
     /// Gives the oldest half of the units back to the disk when there are too many.
     fn forget(&mut self, recorder: &Recorder, drained: u64) {
         let kept = recorder.get(header::KEPT_FROM);
-        let Some(file) = self.units.as_ref().filter(|_| (drained - kept.min(drained)) * UNIT > self.most) else { return };
+        let Some(file) = self.units.as_ref().filter(|_| (drained - kept.min(drained)) * UNIT > self.most) else {
+            return;
+        };
         let until = (kept + (drained - kept) / 2) / PART * PART;
         recorder.at(header::KEPT_FROM).store(until, Ordering::Release);
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

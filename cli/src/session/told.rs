@@ -1,7 +1,7 @@
 //! `session.json`: what the supervisor tells of a session beyond the records.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -135,9 +135,11 @@ impl Told {
         let new = directory.join("session.json.new");
         let _ = fs::remove_file(&new);
         let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&new)?;
+        let options = options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let mut file = BufWriter::new(options.open(&new)?);
         serde_json::to_writer(&mut file, self)?;
         file.write_all(b"\n")?;
+        file.flush()?;
         fs::rename(&new, directory.join(TOLD))
     }
 

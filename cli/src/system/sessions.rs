@@ -44,8 +44,10 @@ impl Journals {
     /// Reads journals, and directories of them.
     pub fn open(paths: &[PathBuf]) -> Result<Journals, String> {
         let mut journals = Journals::default();
-        for path in crate::report::journals(paths)? {
-            journals.add(&path, &crate::report::one(&path)?);
+        if !paths.is_empty() {
+            for (path, report) in crate::report::reports(paths)? {
+                journals.add(&path, &report);
+            }
         }
         Ok(journals)
     }

@@ -8,7 +8,7 @@ use shmaudit_core::reader::Reader;
 use shmaudit_core::record::Decoded;
 use shmaudit_core::sources::Clock;
 
-use crate::report::{self, Journal};
+use crate::recording::Opened;
 
 /// A source of calls.
 pub trait Calls {
@@ -26,14 +26,13 @@ impl Calls for Nobody {
     }
 }
 
-/// Journals, which programs may still be writing to.
-pub struct Journals(Vec<Journal>);
+/// Recordings, which programs may still be writing to.
+pub struct Journals(Vec<Opened>);
 
 impl Journals {
     /// Of files, and directories of them.
     pub fn new(paths: &[PathBuf]) -> Result<Journals, String> {
-        let files = report::journals(paths)?;
-        Ok(Journals(files.iter().map(|path| report::open(path)).collect::<Result<_, _>>()?))
+        Opened::open(paths).map(Journals)
     }
 }
 
@@ -43,7 +42,7 @@ const LINE: usize = 1024;
 impl Calls for Journals {
     fn recent(&mut self, most: usize) -> Vec<String> {
         let mut lines: Vec<(u64, u64, String)> = Vec::new();
-        for journal in &self.0 {
+        for journal in self.0.iter().flat_map(Opened::recorders) {
             let Ok(reader) = Reader::new(journal) else { continue };
             let clock = Clock::of(&reader);
             let records = reader.order().records;

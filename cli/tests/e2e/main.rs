@@ -4,10 +4,12 @@
 //! runs what has `leak` in its name. `SHMAUDIT_LIB` names another library to test. A trial whose tool is missing is
 //! ignored and says so; with `SHMAUDIT_REQUIRE_ALL=1` it fails.
 
+mod browser;
 mod build;
 mod clean;
 mod compare;
 mod expect;
+mod gallery;
 mod log;
 mod machine;
 mod place;
@@ -18,12 +20,16 @@ mod shape;
 mod sys;
 mod trial;
 
+mod diff;
 mod elf;
 mod endings;
+mod explain;
 mod family;
+mod formats;
 mod hardship;
 mod header;
 mod hookpath;
+mod html;
 mod journal;
 mod known;
 mod libcs;
@@ -77,6 +83,10 @@ fn main() -> ExitCode {
     machine_clean::add(&mut trials);
     machine_plan::add(&mut trials);
     machine_top::add(&mut trials);
+    formats::add(&mut trials);
+    html::add(&mut trials);
+    diff::add(&mut trials);
+    explain::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     conclusion.exit_code()

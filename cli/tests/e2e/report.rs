@@ -6,8 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Deserializer, Value};
+use shmaudit_core::report::JSON_SCHEMA;
 
 use crate::clean::escaped;
+use crate::gallery::{self, Compiled};
 use crate::trial::Stop;
 
 /// One report.
@@ -57,7 +59,32 @@ pub fn read(path: &Path) -> Result<Vec<Report>, Stop> {
     let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let reports: Result<Vec<Value>, _> = Deserializer::from_slice(&text).into_iter().collect();
     let reports = reports.map_err(|error| format!("{}: {error}{}", path.display(), crate::trial::Shown(&text)))?;
+    reports.iter().try_for_each(conforms)?;
     Ok(reports.into_iter().map(Report).collect())
+}
+
+/// Fails unless a report is as its schema says, and has nothing of which the schema says nothing.
+pub fn conforms(report: &Value) -> Result<(), Stop> {
+    static SCHEMA: Compiled = Compiled::new();
+    gallery::conforms(report, &SCHEMA, || {
+        let mut schema = serde_json::from_str(JSON_SCHEMA).map_err(|error| error.to_string())?;
+        close(&mut schema);
+        Ok(schema)
+    })
+}
+
+/// Members may be added to reports, but then to the schema too.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.contains_key("required") {
+                members.insert("additionalProperties".to_string(), false.into());
+            }
+            members.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 impl Report {

@@ -108,7 +108,7 @@ impl Stacks {
             self.last = (record, self.intern(event.frames));
         }
         Moment {
-            ticks: event.ticks,
+            ticks: event.ended(),
             order: event.order,
             pid: event.pid,
             tid: event.tid,

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::layout::process::{END_EXIT, END_UNKNOWN};
-use crate::record::State;
-use crate::testing::{Image, any_event, event};
+use crate::record::{FLAG_BEFORE, State};
+use crate::testing::{BEGAN, Image, any_event, event};
 
 fn posix(ino: u64) -> ObjectId {
     ObjectId { family: Family::Posix, dev: 9, ino }
@@ -43,6 +43,50 @@ fn replayed(image: &Image) -> Ledger {
 fn one(ledger: &Ledger) -> &Object {
     assert_eq!(ledger.objects.len(), 1);
     &ledger.objects[0]
+}
+
+#[test]
+fn a_release_that_was_noted_before_is_timed_by_its_end() {
+    let mut image = Image::new();
+    image.process(100, None, END_EXIT);
+    image.add(created(b"shmtest", 7, 3));
+    let unlink =
+        Event { data: b"/shmtest", object: posix(7), ticks: BEGAN + 50_000, took: 700, ..event(Call::ShmUnlink) };
+    image.add(Event { flags: FLAG_BEFORE, ..unlink });
+    assert_eq!(one(&replayed(&image)).removed.unwrap().ticks, BEGAN + 50_700);
+    assert_eq!(unlink.ended(), BEGAN + 50_000);
+    assert_eq!(Event { flags: FLAG_BEFORE, state: State::Begun, ..unlink }.ended(), BEGAN + 50_000);
+}
+
+#[test]
+fn a_walk_knows_what_each_call_is_about() {
+    let mut image = Image::new();
+    image.process(100, None, END_EXIT);
+    image.add(created(b"shmtest", 7, 3));
+    image.add(segment(5, 4096));
+    image.add(attach(5, 0x9000));
+    image.add(Event { args: &[3], ..event(Call::Close) });
+    image.add(Event { args: &[4], ..event(Call::Close) });
+    image.add(Event { args: &[0x9000], ..event(Call::Shmdt) });
+    image.add(Event { args: &[0x9000], errno: 22, ret: -1, ..event(Call::Shmdt) });
+    image.add(Event { data: b"/shmtest", object: posix(7), ..event(Call::ShmUnlink) });
+    image.add(Event { data: b"/shmtest", errno: 2, ret: -1, ..event(Call::ShmUnlink) });
+    let mut seen = Vec::new();
+    Ledger::walk(&image.sources(), |_, event, object| seen.push((event.call, object.map(ObjectIndex::get))));
+    assert_eq!(
+        seen,
+        [
+            (Call::ShmOpen, Some(0)),
+            (Call::Shmget, Some(1)),
+            (Call::Shmat, Some(1)),
+            (Call::Close, Some(0)),
+            (Call::Close, None),
+            (Call::Shmdt, Some(1)),
+            (Call::Shmdt, Some(1)),
+            (Call::ShmUnlink, Some(0)),
+            (Call::ShmUnlink, None),
+        ]
+    );
 }
 
 #[test]

@@ -214,12 +214,13 @@ impl Maker<'_> {
         }
     }
 
-    fn object(&mut self, object: &ledger::Object, fate: Fate) -> Object {
+    fn object(&mut self, index: ObjectIndex, object: &ledger::Object, fate: Fate) -> Object {
         let certain = object.created.filter(|_| fate.ours || object.certain);
         let gone = fate.presence == Presence::Gone;
         let removed = object.removed.or(object.removing.filter(|_| gone));
         let mut event = |moment: Option<ledger::Moment>| -> Option<Event> { Some(self.events.event(moment?)) };
         Object {
+            number: index.get(),
             what: object_ref(object, fate),
             created: event(certain),
             removed: event(removed),
@@ -232,7 +233,7 @@ impl Maker<'_> {
     /// What waits for the living.
     fn pending(&mut self, world: &World) -> Vec<Object> {
         let waiting = self.ledger.objects().filter(|&(index, _)| world.fate(index).pending);
-        waiting.map(|(index, object)| self.object(object, world.fate(index))).collect()
+        waiting.map(|(index, object)| self.object(index, object, world.fate(index))).collect()
     }
 
     /// The objects that are listed, those that exist and then the latest of the others, in the order of the ledger; and
@@ -248,7 +249,7 @@ impl Maker<'_> {
         let left_out = all.len().saturating_sub(listed.len()) as u64;
         let ledger = self.ledger;
         let objects = listed.into_iter().filter_map(|index| Some((index, ledger.object(index)?)));
-        (objects.map(|(index, object)| self.object(object, world.fate(index))).collect(), left_out)
+        (objects.map(|(index, object)| self.object(index, object, world.fate(index))).collect(), left_out)
     }
 }
 

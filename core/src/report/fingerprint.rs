@@ -32,7 +32,7 @@ pub fn fingerprint(finding: &Finding) -> String {
         module: frame.module.as_deref(),
         offset,
     });
-    let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(super::Text::utf8);
+    let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(super::Text::to_utf8);
     let label =
         finding.object.as_ref().map(|object: &ObjectRef| (object.family, name.as_deref(), object.key.as_deref()));
     fingerprint_of(finding.kind, label, places)

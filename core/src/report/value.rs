@@ -19,7 +19,7 @@ impl Text {
     }
 
     /// As JSON has it: a byte that is not UTF-8 is `\xNN`.
-    pub fn utf8(&self) -> String {
+    pub fn to_utf8(&self) -> String {
         utf8(&self.0)
     }
 
@@ -37,7 +37,7 @@ impl From<&[u8]> for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&utf8(&self.0))
+        serializer.serialize_str(&self.to_utf8())
     }
 }
 

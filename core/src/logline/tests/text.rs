@@ -8,7 +8,11 @@ fn call_text(event: &Event, object_path: Option<&[u8]>) -> String {
     let line = written(4096, |line| text(line, event, &extra(object_path)));
     let line = line.strip_prefix("shmaudit[7:8] 07:08:09.123456 ").unwrap().strip_suffix('\n').unwrap();
     let has_duration = event.state == State::Done && event.call.ret() != Ret::Never;
-    if has_duration { line.strip_suffix(" <13.1us>").unwrap() } else { line }.to_owned()
+    let line = if has_duration { line.strip_suffix(" <13.1us>").unwrap() } else { line };
+    if object_path.is_none() {
+        assert_eq!(written(4096, |line| call(line, event, usize::MAX)), line);
+    }
+    line.to_owned()
 }
 
 #[test]

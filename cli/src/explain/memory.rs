@@ -1,0 +1,207 @@
+//! The calls that size, map and copy.
+
+use super::calls::{Call, step, system};
+
+/// The table.
+pub const CALLS: &[Call] = &[
+    Call {
+        name: "ftruncate",
+        also: &["ftruncate64"],
+        prototype: &["#include <unistd.h>", "int ftruncate(int fd, off_t length);"],
+        what: "Sets an object's size. A new one has none: before this, there is nothing to map.",
+        life: &[
+            "It reserves no memory: pages come when they are first touched, and where /dev/shm is full then, the touch is a SIGBUS. posix_fallocate fails with ENOSPC instead.",
+            "Cut below somebody's mapping, what lies beyond the end is a SIGBUS for them.",
+        ],
+        libc: "passes it on",
+        x86_64: system("ftruncate", 77, "sys_ftruncate", "fs/open.c"),
+        arm64: system("ftruncate", 46, "sys_ftruncate", "fs/open.c"),
+        kernel: &[
+            step("do_ftruncate", "fs/open.c", "checks that fd was opened for writing"),
+            step("do_truncate", "fs/open.c", "locks the inode"),
+            step("shmem_setattr", "mm/shmem.c", "sets the size, frees what is cut off, obeys seals"),
+        ],
+        errnos: &[
+            ("EINVAL", "fd is not open for writing, is no file, or length is negative"),
+            ("EBADF", "fd is not open"),
+            ("EFBIG", "more than RLIMIT_FSIZE (with SIGXFSZ), or than a file can be"),
+            ("EPERM", "a memfd whose size is sealed"),
+            ("EINTR", "a signal came first"),
+        ],
+    },
+    Call {
+        name: "fallocate",
+        also: &["posix_fallocate", "posix_fallocate64", "fallocate64"],
+        prototype: &[
+            "#include <fcntl.h>",
+            "int posix_fallocate(int fd, off_t offset, off_t len);",
+            "int fallocate(int fd, int mode, off_t offset, off_t len);",
+        ],
+        what: "Gives an object its pages now, and makes it as long as they reach. posix_fallocate returns the error number and leaves errno alone.",
+        life: &["What it gave cannot become a SIGBUS later: a full /dev/shm shows here, as ENOSPC."],
+        libc: "passes it on; posix_fallocate is fallocate with mode 0",
+        x86_64: system("fallocate", 285, "sys_fallocate", "fs/open.c"),
+        arm64: system("fallocate", 47, "sys_fallocate", "fs/open.c"),
+        kernel: &[
+            step("vfs_fallocate", "fs/open.c", "checks fd, offset and length"),
+            step("shmem_fallocate", "mm/shmem.c", "allocates page by page"),
+        ],
+        errnos: &[
+            (
+                "ENOSPC",
+                "/dev/shm is full (mount option size, half of the memory as a rule, 64 MiB in a container: see df /dev/shm)",
+            ),
+            ("EBADF", "fd is not open for writing"),
+            ("EINVAL", "offset is negative, or len not above 0"),
+            ("EFBIG", "more than RLIMIT_FSIZE, or than a file can be"),
+            ("ENODEV", "fd is no file"),
+            ("EPERM", "a memfd whose size is sealed"),
+            ("EINTR", "a signal came first"),
+            ("EOPNOTSUPP", "this mode is not for this file system"),
+        ],
+    },
+    Call {
+        name: "fstat",
+        also: &["fstat64", "__fxstat", "__fxstat64", "stat"],
+        prototype: &["#include <sys/stat.h>", "int fstat(int fd, struct stat *statbuf);"],
+        what: "Tells an object's size, mode, owner, device and inode. The last two are what it is: the name can be another's tomorrow.",
+        life: &["Ask for the size before mapping an object that somebody else makes: it may still be 0."],
+        libc: "passes it on; glibc 2.33 to 2.38 makes newfstatat(fd, \"\", AT_EMPTY_PATH) of it",
+        x86_64: system("fstat", 5, "sys_newfstat", "fs/stat.c"),
+        arm64: system("fstat", 80, "sys_newfstat", "fs/stat.c"),
+        kernel: &[
+            step("vfs_fstat", "fs/stat.c", "finds the file"),
+            step("shmem_getattr", "mm/shmem.c", "fills in what tmpfs knows"),
+        ],
+        errnos: &[
+            ("EBADF", "fd is not open"),
+            ("EFAULT", "statbuf is not the process's"),
+            ("EOVERFLOW", "on 32-bit machines without large-file support: size or inode do not fit"),
+        ],
+    },
+    Call {
+        name: "mmap",
+        also: &["mmap64"],
+        prototype: &[
+            "#include <sys/mman.h>",
+            "void *mmap(void *addr, size_t length, int prot, int flags,",
+            "           int fd, off_t offset);",
+        ],
+        what: "Puts an object into the address space. With MAP_SHARED others see what is written. Returns the address, or MAP_FAILED.",
+        life: &[
+            "The mapping keeps the object's memory, also after close and shm_unlink.",
+            "Pages beyond the object's end can be mapped, not touched: SIGBUS.",
+            "fork copies mappings, exec and exit undo them, MAP_FIXED undoes what was there.",
+        ],
+        libc: "passes it on; refuses an offset that is not a multiple of 4096 itself",
+        x86_64: system("mmap", 9, "sys_mmap", "arch/x86/kernel/sys_x86_64.c"),
+        arm64: system("mmap", 222, "sys_mmap", "arch/arm64/kernel/sys.c"),
+        kernel: &[
+            step("ksys_mmap_pgoff", "mm/mmap.c", "takes the file of fd"),
+            step("vm_mmap_pgoff", "mm/util.c", "locks the address space"),
+            step("do_mmap", "mm/mmap.c", "checks flags and permissions, chooses the address"),
+            step("mmap_region", "mm/vma.c", "makes the mapping; tmpfs adds its own functions"),
+            step("shmem_fault", "mm/shmem.c", "later, at each page's first touch: finds or makes it"),
+        ],
+        errnos: &[
+            (
+                "EINVAL",
+                "length is 0 (the object has no size yet?), offset is not a multiple of the page, or not one of MAP_SHARED and MAP_PRIVATE",
+            ),
+            (
+                "EACCES",
+                "PROT_WRITE with MAP_SHARED needs a descriptor opened O_RDWR; any mapping needs one that can read",
+            ),
+            ("EBADF", "fd is not open: closed too early, or a failed shm_open's -1"),
+            ("ENOMEM", "no room in the address space (RLIMIT_AS), or vm.max_map_count mappings: mappings leak"),
+            ("EPERM", "PROT_EXEC where /dev/shm is mounted noexec; or a memfd sealed against writing"),
+            ("EAGAIN", "MAP_LOCKED or mlockall, and more than RLIMIT_MEMLOCK"),
+            ("ENODEV", "fd cannot be mapped"),
+            ("EEXIST", "MAP_FIXED_NOREPLACE, and something is there"),
+            ("EOVERFLOW", "on 32-bit machines: offset and length reach too far"),
+        ],
+    },
+    Call {
+        name: "munmap",
+        also: &[],
+        prototype: &["#include <sys/mman.h>", "int munmap(void *addr, size_t length);"],
+        what: "Takes pages out of the address space, whatever is mapped there. Nothing there is no error.",
+        life: &[
+            "The object's memory is freed with its last mapping, if its name is gone.",
+            "A part can be unmapped: the rest is then one mapping or two. A part of an attachment too, and nattch counts the pieces.",
+        ],
+        libc: "passes it on",
+        x86_64: system("munmap", 11, "sys_munmap", "mm/mmap.c"),
+        arm64: system("munmap", 215, "sys_munmap", "mm/mmap.c"),
+        kernel: &[
+            step("__vm_munmap", "mm/vma.c", "locks the address space"),
+            step("do_vmi_munmap", "mm/vma.c", "splits and takes out the mappings"),
+        ],
+        errnos: &[
+            ("EINVAL", "addr is not on a page, or length is 0"),
+            ("ENOMEM", "it would split a mapping, and there are vm.max_map_count already"),
+        ],
+    },
+    Call {
+        name: "mremap",
+        also: &[],
+        prototype: &[
+            "#define _GNU_SOURCE",
+            "#include <sys/mman.h>",
+            "void *mremap(void *old_address, size_t old_size, size_t new_size,",
+            "             int flags, ... /* void *new_address */);",
+        ],
+        what: "Makes a mapping longer or shorter, and moves it if it may (MREMAP_MAYMOVE). The object's size stays: what is mapped beyond it is a SIGBUS.",
+        life: &[
+            "A moved attachment has another address, and shmdt wants that one.",
+            "With an old_size of 0 a shared mapping is copied: the object is mapped twice.",
+        ],
+        libc: "passes it on",
+        x86_64: system("mremap", 25, "sys_mremap", "mm/mremap.c"),
+        arm64: system("mremap", 216, "sys_mremap", "mm/mremap.c"),
+        kernel: &[step("do_mremap", "mm/mremap.c", "grows in place, cuts, or moves")],
+        errnos: &[
+            ("ENOMEM", "no room there, and MREMAP_MAYMOVE was not given; or none anywhere"),
+            ("EFAULT", "not all of the old range is mapped"),
+            ("EINVAL", "addresses not on a page, sizes of 0, or ranges that overlap"),
+            ("EAGAIN", "a locked mapping, and more than RLIMIT_MEMLOCK"),
+        ],
+    },
+    Call {
+        name: "close",
+        also: &["close_range", "closefrom", "fclose"],
+        prototype: &["#include <unistd.h>", "int close(int fd);"],
+        what: "Gives the descriptor up. The object stays, and so do its mappings.",
+        life: &[
+            "Close after mmap: a descriptor that stays open counts against RLIMIT_NOFILE and keeps the memory of an unlinked object.",
+            "It closes even where it returns EINTR: closing once more may close another thread's.",
+        ],
+        libc: "passes it on",
+        x86_64: system("close", 3, "sys_close", "fs/open.c"),
+        arm64: system("close", 57, "sys_close", "fs/open.c"),
+        kernel: &[
+            step("file_close_fd", "fs/file.c", "frees the number"),
+            step("__fput", "fs/file_table.c", "lets the file go, with its last user"),
+        ],
+        errnos: &[("EBADF", "fd is not open: closed already"), ("EINTR", "a signal came; it is closed all the same")],
+    },
+    Call {
+        name: "dup",
+        also: &["dup2", "dup3", "fcntl"],
+        prototype: &["#include <unistd.h>", "int dup(int oldfd);", "int dup2(int oldfd, int newfd);"],
+        what: "Copies a descriptor. Both are of one object, and each has to be closed.",
+        life: &[
+            "dup2 closes newfd first, whatever it was.",
+            "The copy does not have O_CLOEXEC: it is open in what exec starts.",
+        ],
+        libc: "passes it on; on arm64 dup2 is dup3",
+        x86_64: system("dup", 32, "sys_dup", "fs/file.c"),
+        arm64: system("dup", 23, "sys_dup", "fs/file.c"),
+        kernel: &[step("alloc_fd", "fs/file.c", "takes the lowest free number")],
+        errnos: &[
+            ("EBADF", "oldfd is not open"),
+            ("EMFILE", "the process has as many descriptors as RLIMIT_NOFILE lets it"),
+            ("EBUSY", "dup2, dup3: another thread is opening newfd right now"),
+        ],
+    },
+];

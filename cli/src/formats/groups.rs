@@ -1,0 +1,93 @@
+//! Findings that are the same but for numbers: a loop's thousand leaks are one thing to tell.
+
+use std::collections::HashMap;
+
+use shmaudit_core::report::{Finding, ObjectRef, Text};
+
+use crate::identity::{self, Label};
+
+/// Objects that one command removes.
+const MOST_REMOVED: usize = 20;
+
+/// Findings with one fingerprint.
+pub struct Group<'a> {
+    /// The same in every run.
+    pub fingerprint: String,
+    /// They, at least one, in the order of the report.
+    pub findings: Vec<&'a Finding>,
+}
+
+impl<'a> Group<'a> {
+    /// The one that is shown.
+    pub fn first(&self) -> Option<&'a Finding> {
+        self.findings.first().copied()
+    }
+
+    /// How often they were found.
+    pub fn count(&self) -> u64 {
+        self.findings.iter().fold(0, |sum, finding| sum.saturating_add(finding.count))
+    }
+
+    /// The command that removes them, or as many of them as fit on a line.
+    pub fn command(&self) -> Option<String> {
+        let mut commands =
+            self.findings.iter().filter_map(|finding| finding.hint.command.as_deref()).take(MOST_REMOVED);
+        let mut command = commands.next()?.to_string();
+        for other in commands {
+            // All of one kind: `rm -f A B`, `ipcrm -m 1 -m 2`.
+            command.push_str(other.strip_prefix("rm -f").or_else(|| other.strip_prefix("ipcrm"))?);
+        }
+        Some(command)
+    }
+
+    /// What to do, for the next time and now.
+    pub fn hint(&self) -> String {
+        let advice = self.first().map_or("", |first| first.hint.advice);
+        match self.command() {
+            Some(command) => format!("{advice} To remove {} now: {command}", self.those()),
+            None => advice.to_string(),
+        }
+    }
+
+    /// What [`Group::command`] removes.
+    pub fn those(&self) -> &'static str {
+        match self.findings.len() {
+            0 | 1 => "it",
+            2..=MOST_REMOVED => "them",
+            _ => "the first of them",
+        }
+    }
+
+    /// The bytes that they concern.
+    pub fn bytes(&self) -> u64 {
+        self.findings.iter().fold(0, |sum, finding| sum.saturating_add(finding.bytes))
+    }
+}
+
+/// The findings by fingerprint, in the order of the first of each.
+pub fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<'a>> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for finding in findings {
+        let fingerprint = fingerprint(finding);
+        let at = *known.entry(fingerprint.clone()).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.findings.push(finding),
+            None => groups.push(Group { fingerprint, findings: vec![finding] }),
+        }
+    }
+    groups
+}
+
+/// What a finding has in every run.
+fn fingerprint(finding: &Finding) -> String {
+    let frames = finding.event.iter().flat_map(|event| event.stack.frames());
+    let path = identity::path(frames.map(Into::into));
+    let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(Text::to_utf8);
+    let label = finding.object.as_ref().map(|object| label(object, name.as_deref()));
+    identity::fingerprint(finding.kind, label, &path)
+}
+
+fn label<'a>(object: &'a ObjectRef, name: Option<&'a str>) -> Label<'a> {
+    Label { family: object.family, name, key: object.key.as_deref() }
+}
