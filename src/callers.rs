@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use shmaudit_core::layout::header;
 use shmaudit_core::line::Line;
+use shmaudit_core::logline;
 use shmaudit_core::reader::Reader;
 use shmaudit_core::report::loaded;
 use shmaudit_core::symbols::{Frame, LoadedModule, Symbols};
-use shmaudit_core::words;
 
 use crate::audit::Audit;
 use crate::symbols::Maps;
@@ -160,35 +160,8 @@ fn resolve(task: *mut c_void) {
     let mut room = [0; CALLER_BYTES];
     let mut caller = Line::new(&mut room);
     if let Some(frame) = frames.first() {
-        write(&mut caller, frame);
+        logline::caller(&mut caller, frame);
     }
     let caller = caller.as_bytes().to_vec();
     task.site.known.store(Box::into_raw(Box::new(Known { frames, caller })), Ordering::Release);
-}
-
-/// The last part of a path.
-fn base(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Writes `main posix_shm.c:16`, or `main (posix_shm+0x1139)` where the line is not known.
-fn write(line: &mut Line, frame: &Frame) {
-    if let Some(function) = &frame.function {
-        words::escaped(line, function.as_bytes());
-        line.byte(b' ');
-    }
-    match (&frame.file, frame.line) {
-        (Some(file), Some(number)) => {
-            words::escaped(line, base(file).as_bytes());
-            line.byte(b':');
-            line.dec(u64::from(number));
-        }
-        _ => {
-            line.byte(b'(');
-            words::escaped(line, base(frame.module.as_deref().unwrap_or("?")).as_bytes());
-            line.byte(b'+');
-            line.hex(frame.offset);
-            line.byte(b')');
-        }
-    }
 }

@@ -6,11 +6,13 @@ mod explain;
 mod formats;
 mod identity;
 mod known;
+mod log;
 mod ls;
 mod recording;
 mod report;
 mod run;
 mod session;
+mod sessions;
 mod sys;
 mod system;
 mod top;
@@ -63,6 +65,10 @@ enum Command {
         #[arg(long, conflicts_with_all = ["journals", "format"])]
         schema: bool,
     },
+    /// Print the calls of sessions and journals, a line each.
+    Log(log::Arguments),
+    /// List the sessions that `shmaudit run` has left, and remove old ones.
+    Sessions(sessions::Arguments),
     /// Compare two recordings, or reports in JSON: what appeared, vanished or grew.
     ///
     /// Ends with 0, with 1 where findings of severity error appeared or grew, with 2 where something could not be read.
@@ -106,6 +112,8 @@ fn main() -> ExitCode {
             Ok(exit) => return exit.end(),
             Err(message) => Err(message),
         },
+        Command::Log(arguments) => log::log(&arguments),
+        Command::Sessions(arguments) => sessions::sessions(&arguments).map(|()| 0),
         Command::Diff { before, after, format } => diff::diff(&before, &after, format),
         Command::Explain { word } => explain::run(word.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),

@@ -15,11 +15,11 @@ use shmaudit_core::sources::{self, Sources};
 use shmaudit_core::symbols::Files;
 
 use crate::formats::{self, Calls, Seen};
-use crate::session::{self, Stored, Then, Told, is_session};
+use crate::session::{self, Stored, Tables, Then, Told, is_session};
 use crate::world::World;
 
 /// Files, mapped.
-struct Maps;
+pub struct Maps;
 
 impl Files for Maps {
     type Bytes = Mmap;
@@ -79,9 +79,14 @@ impl Opened {
         Ok(Opened { path: path.to_path_buf(), recorders, told })
     }
 
-    /// What its supervisor tells.
-    pub fn told(&self) -> Option<&Told> {
-        self.told.as_ref()
+    /// Whether a supervisor keeps it.
+    pub fn is_live(&self) -> bool {
+        self.told.as_ref().is_some_and(session::is_live)
+    }
+
+    /// Its recorders, to be read from elsewhere than their beginning.
+    pub fn recorders_mut(&mut self) -> &mut [Stored] {
+        &mut self.recorders
     }
 
     /// Its recorders.
@@ -98,24 +103,38 @@ impl Opened {
     /// The report, some time after the end: a session that was settled by the tables of its end, anything else by those of
     /// now.
     pub fn conclude(&self, settings: &Settings) -> Report {
-        let settings = self.settings(settings);
         let sources = self.sources();
         let mut names = Named::new(&sources, Maps);
-        match self.told.as_ref().and_then(|told| told.end.as_ref()).filter(|end| end.daemons.is_empty()) {
-            Some(end) => conclude(&sources, &mut Then::new(&end.tables), &mut names, &settings),
-            None => conclude(&sources, &mut World, &mut names, &Settings { later: true, ..settings }),
-        }
+        let end = self.told.as_ref().and_then(|told| told.end.as_ref());
+        let mut report = match end.filter(|end| end.daemons.is_empty()) {
+            Some(end) => {
+                let settings = self.settings(settings, &end.tables);
+                conclude(&sources, &mut Then::new(&end.tables), &mut names, &settings)
+            }
+            None => {
+                let settings = Settings { later: true, ..self.settings(settings, &Tables::now()) };
+                conclude(&sources, &mut World, &mut names, &settings)
+            }
+        };
+        report.look_again(&mut World);
+        report
     }
 
     /// The report at the very end.
     pub fn conclude_now(&self, settings: &Settings) -> Report {
         let sources = self.sources();
-        conclude(&sources, &mut World, &mut Named::new(&sources, Maps), &self.settings(settings))
+        let after = self.told.as_ref().and_then(|told| told.end.as_ref()).map(|end| end.tables.clone());
+        let settings = self.settings(settings, &after.unwrap_or_else(Tables::now));
+        conclude(&sources, &mut World, &mut Named::new(&sources, Maps), &settings)
     }
 
-    fn settings(&self, settings: &Settings) -> Settings {
+    fn settings(&self, settings: &Settings, after: &Tables) -> Settings {
         let Some(told) = &self.told else { return settings.clone() };
-        Settings { command: told.command.iter().map(|word| word.bytes().to_vec()).collect(), ..settings.clone() }
+        Settings {
+            command: told.command.iter().map(|word| word.bytes().to_vec()).collect(),
+            supervised: Some(told.supervised(after)),
+            ..settings.clone()
+        }
     }
 
     /// What grew, at so many moments.

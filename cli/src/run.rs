@@ -189,6 +189,7 @@ impl Prepared {
             told.outsiders = tree.outsiders().to_vec();
             let _ = told.write(directory);
         });
+        told.outsiders = supervision.tree.outsiders().to_vec();
         if let Some(error) = supervision.store.refusal() {
             say(&format!("{}: {error}: calls were lost", self.directory.display()));
         }
@@ -203,8 +204,9 @@ impl Prepared {
             Ended::Exit(status) => (Some(status), None),
             Ended::Signal(signal) => (None, Some(signal)),
         };
-        let end = End { time: clock::unix(), status, signal, daemons, tables: Tables::now() };
-        self.told.end = Some(end);
+        let tables = Tables::now();
+        let foreign = tree::foreign(&self.told.before, &tables, &daemons);
+        self.told.end = Some(End { time: clock::unix(), status, signal, daemons, foreign, tables });
         if let Err(error) = self.told.write(&self.directory) {
             say(&format!("{}: {error}", self.directory.display()));
         }
@@ -234,6 +236,7 @@ fn told(arguments: &Arguments, started: u64) -> Told {
         directory: Bytes::from(std::env::current_dir().unwrap_or_default().as_os_str().as_bytes()),
         started,
         boot: Told::boot(),
+        uid: rustix::process::geteuid().as_raw(),
         ipc_namespace: crate::system::namespace_of_self("ipc").unwrap_or(0),
         supervisor: Supervisor { pid, starttime: proc_stat(&stat).map_or(0, |stat| stat.starttime) },
         before: Tables::now(),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use shmaudit_core::line::Line;
 use shmaudit_core::words;
 
-pub use keep::{Limits, all, home, newest, prune, remove};
+pub use keep::{Found, Limits, all, home, is_live, newest, prune, remove};
 pub use recorder::Recorder;
 pub use store::Store;
 pub use stored::{Mapped, Stored};

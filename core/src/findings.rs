@@ -12,6 +12,7 @@ mod ftok;
 mod leaks;
 mod limits;
 mod names;
+mod outside;
 pub(crate) mod pattern;
 mod removed;
 pub(crate) mod say;
@@ -29,7 +30,7 @@ use core::fmt::{Display, Formatter};
 
 use crate::calls::{CALLS, Call};
 use crate::ledger::{Ledger, Moment, ObjectIndex};
-use crate::record::Event;
+use crate::record::{Event, ObjectId};
 
 pub use unfinished::settle_makings;
 pub use world::{Concluding, Fate, Presence, World, living};
@@ -212,6 +213,25 @@ pub struct Draft {
     pub event: Option<Moment>,
     /// Other calls, and what they did.
     pub related: Vec<(&'static str, Moment)>,
+    /// An object that no record tells of.
+    pub strange: Option<Strange>,
+    /// A process that it is about where there is no call: pid and path of the program.
+    pub process: Option<(u32, Vec<u8>)>,
+}
+
+/// An object that only the kernel's tables tell of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strange {
+    /// Which.
+    pub id: ObjectId,
+    /// Name of a file on the shm mount.
+    pub name: Option<Vec<u8>>,
+    /// Key of a segment.
+    pub key: Option<i32>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Permissions.
+    pub mode: u32,
 }
 
 impl Draft {
@@ -227,6 +247,8 @@ impl Draft {
             bytes: 0,
             event: None,
             related: Vec::new(),
+            strange: None,
+            process: None,
         }
     }
 }
@@ -258,6 +280,7 @@ const RULES: &[fn() -> Box<dyn Rule>] = &[
     ftok::rule,
     limits::rule,
     vanished::rule,
+    outside::rule,
 ];
 
 /// All rules, made anew for each report.

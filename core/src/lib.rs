@@ -23,6 +23,7 @@ pub mod reader;
 pub mod record;
 pub mod report;
 pub mod sources;
+pub mod supervised;
 pub mod suppress;
 pub mod symbols;
 pub mod text;

@@ -17,6 +17,7 @@ use arguments::Style;
 use crate::calls::{Call, Ret};
 use crate::line::Line;
 use crate::record::{Event, FLAG_CUT, MAX_DATA, State};
+use crate::symbols;
 use crate::words;
 
 /// What a line says beyond its record.
@@ -101,6 +102,31 @@ fn after_result(line: &mut Line, event: &Event, extra: &Extra, limit: usize) {
         printable(line, shown);
         if shown.len() < extra.caller.len() {
             line.str(ELLIPSIS);
+        }
+    }
+}
+
+/// Writes who called, for [`Extra::caller`]: `main posix_shm.c:16`, or `main (posix_shm+0x1139)` where the line is not known.
+pub fn caller(line: &mut Line, frame: &symbols::Frame) {
+    fn base(path: &str) -> &[u8] {
+        path.rsplit('/').next().unwrap_or(path).as_bytes()
+    }
+    if let Some(function) = &frame.function {
+        words::escaped(line, function.as_bytes());
+        line.byte(b' ');
+    }
+    match (&frame.file, frame.line) {
+        (Some(file), Some(number)) => {
+            words::escaped(line, base(file));
+            line.byte(b':');
+            line.dec(u64::from(number));
+        }
+        _ => {
+            line.byte(b'(');
+            words::escaped(line, base(frame.module.as_deref().unwrap_or("?")));
+            line.byte(b'+');
+            line.hex(frame.offset);
+            line.byte(b')');
         }
     }
 }

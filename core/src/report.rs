@@ -5,6 +5,7 @@
 mod conclude;
 mod fingerprint;
 mod growth;
+mod now;
 mod stack;
 mod value;
 
@@ -15,6 +16,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::findings::{Concluding, Hint, Kind, Severity};
+use crate::supervised::Supervised;
 use crate::suppress::Suppressions;
 
 pub use conclude::conclude;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub suppressions: Suppressions,
     /// Whether the kernel is asked long after the records' end, so that what is gone may have gone since.
     pub later: bool,
+    /// What a supervisor knows beyond the records.
+    pub supervised: Option<Supervised>,
     /// Most objects that are listed; those that still exist come first. Text lists none.
     pub objects: usize,
 }
@@ -51,6 +55,7 @@ impl Default for Settings {
             command: Vec::new(),
             suppressions: Suppressions::default(),
             later: false,
+            supervised: None,
             objects: 4096,
         }
     }
@@ -182,6 +187,9 @@ pub struct Finding {
     pub event: Option<Event>,
     /// Other calls that explain it.
     pub related: Vec<Related>,
+    /// Of a leak, when the report is made some time after the end: `there`, `gone`, or `renewed` where another object has
+    /// its name or key by now.
+    pub now: Option<&'static str>,
 }
 
 impl Finding {

@@ -88,11 +88,13 @@ type Spawn = unsafe extern "C" fn(
     *const *const c_char,
 ) -> c_int;
 
-/// Notes a spawn; its path has been read by the kernel, or the spawn has failed.
-unsafe fn spawned(seen: Seen, result: c_int, path: *const c_char) {
+/// Notes a spawn; its path has been read by the kernel and its child's pid stored, or the spawn has failed.
+unsafe fn spawned(seen: Seen, result: c_int, pid: *const pid_t, path: *const c_char) {
     // SAFETY: a spawn that succeeded has executed the path.
     let path = if result == 0 { unsafe { CStr::from_ptr(path) }.to_bytes() } else { &[] };
-    seen.end_with_errno(result, About::args(&[]).data(path));
+    // SAFETY: a spawn that succeeded has stored the pid where one is asked for.
+    let child = if result == 0 && !pid.is_null() { unsafe { *pid } } else { 0 };
+    seen.end_with_errno(result, About::args(&[child as u32 as u64]).data(path));
 }
 
 macro_rules! spawn {
@@ -115,7 +117,7 @@ macro_rules! spawn {
             // SAFETY: the caller's arguments, passed on.
             let result = next.map_or(libc::ENOSYS, |next| unsafe { next(pid, path, actions, attributes, argv, envp) });
             // SAFETY: what the call was given.
-            unsafe { spawned(seen, result, path) };
+            unsafe { spawned(seen, result, pid, path) };
             result
         }
     };

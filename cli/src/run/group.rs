@@ -11,8 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpgrp, getpid, getppid, getsid, kill_process, set_parent_process_death_signal, setpgid,
-    waitpid,
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, setpgid, waitpid,
 };
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
@@ -43,12 +42,14 @@ impl Group {
     /// Leaves the group. To be called before there are threads.
     pub fn leave() -> Group {
         let terminal = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/tty").ok();
-        let group = getpgrp();
-        let leads = getsid(None).is_ok_and(|session| session == getpid());
-        let foreground =
-            terminal.as_ref().is_some_and(|terminal| tcgetpgrp(terminal).is_ok_and(|front| front == group));
+        let group = own_group();
+        // SAFETY: 0 stands for this process, and no memory is passed.
+        let leads = unsafe { libc::getsid(0) } == getpid().as_raw_pid();
+        let foreground = terminal.as_ref().is_some_and(|terminal| tcgetpgrp(terminal).ok() == group);
         let mut place = Group { of_program: Home::New { foreground }, terminal, doorbell: None };
-        if !leads && let Ok(doorbell) = fork(ring) {
+        if let Some(group) = group.filter(|_| !leads)
+            && let Ok(doorbell) = fork(ring)
+        {
             place.doorbell = Some(doorbell);
             match join_new_group() {
                 Ok(()) => place.of_program = Home::Left(group),
@@ -102,7 +103,9 @@ impl Group {
             let _ = waitpid(Some(doorbell), WaitOptions::empty());
         }
         if let (Home::New { foreground: true }, Some(terminal)) = (self.of_program, &self.terminal) {
-            let _ = tcsetpgrp(terminal.as_fd(), getpgrp());
+            if let Some(group) = own_group() {
+                let _ = tcsetpgrp(terminal.as_fd(), group);
+            }
         }
     }
 
@@ -112,6 +115,12 @@ impl Group {
             self.dismiss();
         }
     }
+}
+
+/// The group of this process; `None` where its leader is outside of the pid namespace, so that it has no number here.
+fn own_group() -> Option<Pid> {
+    // SAFETY: no arguments, and it cannot fail.
+    Pid::from_raw(unsafe { libc::getpgrp() })
 }
 
 /// Puts this process into a group of another number than any that it was started in.

@@ -3,18 +3,23 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use shmaudit_core::kernel::SHM_MOUNT;
 use shmaudit_core::procfs::{self, proc_stat, proc_status};
 
 use super::{clock, elf, slots};
-use crate::session::{Bytes, Outsider, Recorder};
+use crate::session::{Bytes, Outsider, Recorder, Tables};
 
 /// How long a process may take from its exec to its first record.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// For so long after the start of the program it is looked at often.
 const YOUTH: Duration = Duration::from_millis(60);
+
+/// Most files that one process is remembered to have held.
+const MOST_HELD: usize = 4096;
 
 /// The tree.
 pub struct Tree {
@@ -44,7 +49,8 @@ struct Member {
 impl Tree {
     /// The tree below this process. `library` is what is loaded into it.
     pub fn new(library: &Path) -> Tree {
-        let session = rustix::process::getsid(None).map_or(0, |session| session.as_raw_pid() as u32);
+        // SAFETY: 0 stands for this process, and no memory is passed. 0 also where its leader is outside of the namespace.
+        let session = unsafe { libc::getsid(0) }.max(0) as u32;
         let now = Instant::now();
         Tree {
             library: library.to_path_buf(),
@@ -88,6 +94,7 @@ impl Tree {
         let begun = Instant::now();
         self.members = descendants(std::process::id());
         let before = self.outsiders.len();
+        self.hold();
         let missing: Vec<Member> =
             self.members.iter().copied().filter(|member| !slots::has(recorder, member.pid, member.starttime)).collect();
         self.waiting.retain(|&(pid, starttime), _| {
@@ -107,6 +114,20 @@ impl Tree {
         self.looked = Instant::now();
         self.took = begun.elapsed();
         self.outsiders.len() > before
+    }
+
+    /// What those that are not audited hold now.
+    fn hold(&mut self) {
+        let runs = |pid: u32, starttime: u64| {
+            self.members.iter().any(|member| (member.pid, member.starttime) == (pid, starttime))
+        };
+        for outsider in self.outsiders.iter_mut().filter(|outsider| runs(outsider.pid, outsider.starttime)) {
+            for file in held(outsider.pid) {
+                if !outsider.holds.contains(&file) && outsider.holds.len() < MOST_HELD {
+                    outsider.holds.push(file);
+                }
+            }
+        }
     }
 
     /// Why a process without a record has none; `None` as long as it may still get one.
@@ -131,6 +152,7 @@ impl Tree {
             exe,
             args: procfs::cmdline(&arguments).map(Bytes::from).collect(),
             why,
+            holds: held(member.pid),
         })
     }
 
@@ -153,6 +175,39 @@ impl Tree {
             },
         }
     }
+}
+
+/// The new files that processes outside of the tree hold, by (device, inode).
+pub fn foreign(before: &Tables, after: &Tables, tree: &[u32]) -> Vec<(u64, u64)> {
+    let files = |tables: &Tables| -> Vec<(u64, u64)> {
+        tables.files.iter().flatten().map(|(_, facts)| (facts.dev, facts.ino)).collect()
+    };
+    let old = files(before);
+    let new: Vec<(u64, u64)> = files(after).into_iter().filter(|file| !old.contains(file)).collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let others = pids.filter(|pid| !tree.contains(pid));
+    let mut foreign: Vec<(u64, u64)> = others.flat_map(held).filter(|file| new.contains(file)).collect();
+    foreign.sort_unstable();
+    foreign.dedup();
+    foreign
+}
+
+/// The files of the shm mount that a process has mapped or open, as far as that can be seen.
+fn held(pid: u32) -> Vec<(u64, u64)> {
+    let below = |path: &[u8]| path.starts_with(SHM_MOUNT);
+    let table = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let mapped = procfs::mappings(&table).filter(|mapping| mapping.ino != 0 && below(mapping.path.raw()));
+    let mut held: Vec<(u64, u64)> = mapped.map(|mapping| (mapping.st_dev(), mapping.ino)).collect();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|link| below(link.as_os_str().as_bytes())) {
+            held.extend(fs::metadata(entry.path()).map(|facts| (facts.dev(), facts.ino())));
+        }
+    }
+    held
 }
 
 fn exe(pid: u32) -> Bytes {

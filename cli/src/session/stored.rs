@@ -122,6 +122,17 @@ impl Stored {
         Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved })
     }
 
+    /// The position that the next record has when this was opened.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Leaves out what stands before `position`.
+    pub fn begin_at(&mut self, position: u64) {
+        let kept = &mut self.header[header::KEPT_FROM];
+        *kept = position.max(*kept);
+    }
+
     fn unit_word(&self, word: usize) -> Option<u64> {
         let (start, length) = self.own[Region::Ring as usize];
         let units = (length / UNIT_WORDS) as u64;

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shmaudit_core::kernel::FileFacts;
+use shmaudit_core::supervised::{self, Supervised};
 
 use super::{TOLD, Tables};
 
@@ -71,6 +73,9 @@ pub struct Outsider {
     pub args: Vec<Bytes>,
     /// Why it is not audited.
     pub why: String,
+    /// Files of the shm mount that it was seen to hold: (device, inode).
+    #[serde(default)]
+    pub holds: Vec<(u64, u64)>,
 }
 
 /// The end of a session.
@@ -84,6 +89,9 @@ pub struct End {
     pub signal: Option<i32>,
     /// Processes of the tree that ran on.
     pub daemons: Vec<u32>,
+    /// New files of the shm mount that processes outside of the tree hold: (device, inode).
+    #[serde(default)]
+    pub foreign: Vec<(u64, u64)>,
     /// The kernel's tables then.
     pub tables: Tables,
 }
@@ -101,6 +109,8 @@ pub struct Told {
     pub started: u64,
     /// The run of the kernel (/proc/sys/kernel/random/boot_id): process ids and segments are of it alone.
     pub boot: String,
+    /// The user who ran it.
+    pub uid: u32,
     /// IPC namespace, by inode number; 0 where it is not known.
     pub ipc_namespace: u64,
     /// Who keeps it.
@@ -141,6 +151,31 @@ impl Told {
         file.write_all(b"\n")?;
         file.flush()?;
         fs::rename(&new, directory.join(TOLD))
+    }
+
+    /// What of it the core takes; `after`: the kernel's tables at the end, or now.
+    pub fn supervised(&self, after: &Tables) -> Supervised {
+        let identity = |(_, facts): &(Bytes, FileFacts)| (facts.dev, facts.ino);
+        let named = |(name, facts): &(Bytes, FileFacts)| (name.bytes().to_vec(), *facts);
+        let outsider = |outsider: &Outsider| supervised::Outsider {
+            pid: outsider.pid,
+            ppid: outsider.ppid,
+            seen: outsider.seen,
+            uid: outsider.uid,
+            exe: outsider.exe.bytes().to_vec(),
+            args: outsider.args.iter().map(|arg| arg.bytes().to_vec()).collect(),
+            why: outsider.why.clone(),
+            holds: outsider.holds.clone(),
+        };
+        Supervised {
+            started: self.started,
+            uid: self.uid,
+            segments: self.before.segments.clone(),
+            files: self.before.files.as_ref().map(|files| files.iter().map(identity).collect()),
+            files_after: after.files.iter().flatten().map(named).collect(),
+            foreign: self.end.as_ref().map(|end| end.foreign.clone()).unwrap_or_default(),
+            outsiders: self.outsiders.iter().map(outsider).collect(),
+        }
     }
 
     /// This run of the kernel.

@@ -14,6 +14,7 @@ use crate::ledger::{Ledger, Object, ObjectIndex};
 use crate::procfs::mappings;
 use crate::reader::ProcessRecord;
 use crate::record::{Family, Slot};
+use crate::supervised::Supervised;
 
 /// The process that concludes, where it is one of the audited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub struct World<'a> {
     kernel: &'a mut dyn Kernel,
     me: Option<Concluding>,
     timely: bool,
+    supervised: Option<&'a Supervised>,
     fates: Vec<Fate>,
     living: Vec<(Slot, u32)>,
     segments: Option<BTreeMap<i32, Segment>>,
@@ -111,6 +113,7 @@ impl<'a> World<'a> {
             kernel,
             me,
             timely: true,
+            supervised: None,
             fates,
             living,
             segments,
@@ -125,6 +128,16 @@ impl<'a> World<'a> {
     /// The kernel is asked some time after the end of what the records tell: what is gone may have gone since.
     pub fn asked_later(self) -> World<'a> {
         World { timely: false, ..self }
+    }
+
+    /// With what a supervisor knows.
+    pub fn with(self, supervised: Option<&'a Supervised>) -> World<'a> {
+        World { supervised, ..self }
+    }
+
+    /// What a supervisor knows, where there was one.
+    pub fn supervised(&self) -> Option<&'a Supervised> {
+        self.supervised
     }
 
     /// Whether the kernel is asked at the end of what the records tell.

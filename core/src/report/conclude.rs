@@ -11,7 +11,7 @@ use super::{
     Symbolize, Text, Time,
 };
 use crate::calls::CALLS;
-use crate::findings::{self, Draft, Fate, Kind, Presence, Rules, World, say};
+use crate::findings::{self, Draft, Fate, Kind, Presence, Rules, Strange, World, say};
 use crate::kernel::Kernel;
 use crate::layout::process::{END_EXEC, END_EXIT, END_SIGNAL};
 use crate::layout::{ERRNOS, header};
@@ -19,6 +19,7 @@ use crate::ledger::{self, Ledger, ObjectIndex};
 use crate::reader::{ProcessRecord, Words};
 use crate::record::{Family, Slot};
 use crate::sources::Sources;
+use crate::supervised::Outsider;
 use crate::suppress::Suppressions;
 use crate::words;
 
@@ -33,7 +34,8 @@ pub fn conclude<W: Words + ?Sized>(
     let mut ledger = Ledger::replay(sources, |ledger, event, object| rules.before(ledger, event, object));
     findings::settle_makings(&mut ledger, kernel);
     let began = sources.began() / 1_000_000_000;
-    let mut world = World::new(&ledger, kernel, settings.concluding, began);
+    let supervised = settings.supervised.as_ref();
+    let mut world = World::new(&ledger, kernel, settings.concluding, began).with(supervised);
     if settings.later {
         world = world.asked_later();
     }
@@ -52,6 +54,12 @@ pub fn conclude<W: Words + ?Sized>(
         summary.count(&finding, |sum, number| *sum = sum.saturating_add(number));
         kept.push(finding);
     }
+    let outsiders = supervised.map_or(&[][..], |supervised| &supervised.outsiders);
+    let unaudited = kept.iter().filter(|finding| finding.kind == Kind::UnauditedProcess.name());
+    let unaudited = unaudited.fold(0u64, |sum, finding| sum.saturating_add(finding.count));
+    summary.unaudited_processes = summary.unaudited_processes.saturating_add(unaudited.max(outsiders.len() as u64));
+    let mut processes: Vec<Process> = ledger.processes().iter().map(|process| maker.process(process, &world)).collect();
+    processes.extend(outsiders.iter().map(outsider));
     let pending = maker.pending(&world);
     let (objects, objects_not_listed) = maker.objects(&world, settings.objects);
     Report {
@@ -60,7 +68,7 @@ pub fn conclude<W: Words + ?Sized>(
         started: Time(sources.began()),
         ended: ended(sources, &ledger),
         settled: world.is_settled(),
-        processes: ledger.processes().iter().map(|process| maker.process(process, &world)).collect(),
+        processes,
         objects,
         objects_not_listed,
         findings: kept,
@@ -174,16 +182,20 @@ impl Maker<'_> {
             severity: draft.severity,
             message: draft.message,
             hint: draft.hint,
-            object: object.map(|(object, fate)| object_ref(object, fate)),
+            object: object.map(|(object, fate)| object_ref(object, fate)).or(draft.strange.map(strange_ref)),
             count: draft.count,
             bytes: draft.bytes,
-            process: draft.event.map(|event| self.process_ref(event.process, event.pid)),
+            process: match (draft.event, draft.process) {
+                (Some(event), _) => Some(self.process_ref(event.process, event.pid)),
+                (None, process) => process.map(|(pid, exe)| ProcessRef { pid, exe: Text::from(&exe[..]) }),
+            },
             event: draft.event.map(|event| self.events.event(event)),
             related: draft
                 .related
                 .into_iter()
                 .map(|(what, moment)| Related { what, event: self.events.event(moment) })
                 .collect(),
+            now: None,
         }
     }
 
@@ -250,6 +262,36 @@ impl Maker<'_> {
         let ledger = self.ledger;
         let objects = listed.into_iter().filter_map(|index| Some((index, ledger.object(index)?)));
         (objects.map(|(index, object)| self.object(index, object, world.fate(index))).collect(), left_out)
+    }
+}
+
+/// A process that left no record.
+fn outsider(outsider: &Outsider) -> Process {
+    Process {
+        pid: outsider.pid,
+        ppid: outsider.ppid,
+        exe: Text::from(&outsider.exe[..]),
+        args: outsider.args.iter().map(|arg| Text::from(&arg[..])).collect(),
+        started: Time(outsider.seen),
+        ended: None,
+        end: "unknown",
+        status: None,
+        audited: false,
+        why_not: Some(outsider.why.clone()),
+    }
+}
+
+fn strange_ref(object: Strange) -> ObjectRef {
+    let sysv = object.id.family == Family::Sysv;
+    ObjectRef {
+        family: if sysv { "sysv" } else { "posix" },
+        name: object.name.map(|name| Text::from(&[b"/", &name[..]].concat()[..])),
+        key: object.key.map(say::key),
+        shmid: if sysv { Some(object.id.shmid()) } else { None },
+        dev: object.id.dev,
+        ino: if sysv { 0 } else { object.id.ino },
+        size: object.size,
+        mode: Some(format!("{:04o}", object.mode)),
     }
 }
 

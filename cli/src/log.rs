@@ -1,0 +1,157 @@
+//! `shmaudit log`: the calls of recordings, a line each, as the library's own log writes them.
+
+use std::cell::RefCell;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use shmaudit_core::ledger::{Ledger, Object, ObjectIndex};
+use shmaudit_core::line::Line;
+use shmaudit_core::logline::{self, Extra};
+use shmaudit_core::record::{Event, Family};
+use shmaudit_core::report::{Frame, Named, Symbolize};
+
+use crate::recording::{Maps, Opened};
+
+/// Options of `log`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Sessions of `shmaudit run`, journals, or directories of them; without any, the newest session.
+    #[arg(value_name = "SESSION|JOURNAL")]
+    paths: Vec<PathBuf>,
+    /// How lines are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Under each call, the system call that it became (text).
+    #[arg(long)]
+    syscalls: bool,
+    /// Go on with what is recorded from now on, until the session ends.
+    #[arg(long, short)]
+    follow: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// Most bytes of a line; the longest stack with the longest names needs less.
+const LINE: usize = 1 << 16;
+/// Pause between two looks at a recording that is followed.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Prints the calls.
+pub fn log(arguments: &Arguments) -> Result<u64, String> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut heads: Vec<u64> = Vec::new();
+    loop {
+        let mut recordings = Opened::open(&arguments.paths)?;
+        // Asked before the records are read: what is written until the end is seen in any case.
+        let over = !arguments.follow || !recordings.iter().any(Opened::is_live);
+        let recorders = recordings.iter_mut().flat_map(Opened::recorders_mut);
+        let mut now = Vec::new();
+        for (number, recorder) in recorders.enumerate() {
+            recorder.begin_at(heads.get(number).copied().unwrap_or(0));
+            now.push(recorder.head());
+        }
+        heads = now;
+        for recording in &recordings {
+            let printed = print(&mut out, recording, arguments).and_then(|()| out.flush());
+            if let Err(error) = printed {
+                return crate::report::ended(Err(error));
+            }
+        }
+        if over {
+            return Ok(0);
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn print(out: &mut dyn Write, recording: &Opened, arguments: &Arguments) -> io::Result<()> {
+    let sources = recording.sources();
+    let names = RefCell::new(Named::new(&sources, Maps));
+    let mut written = Ok(());
+    let losses = Ledger::walk(&sources, |ledger, event, object| {
+        if written.is_ok() {
+            written = out.write_all(line(ledger, event, object, &names, arguments).as_slice());
+        }
+    });
+    written?;
+    if losses.lost() > 0 || losses.overwritten() {
+        let lost = losses.lost().max(1);
+        crate::say(&format!("{}: at least {lost} records are lost", recording.path.display()));
+    }
+    Ok(())
+}
+
+fn line(
+    ledger: &Ledger,
+    event: &Event,
+    object: Option<ObjectIndex>,
+    names: &RefCell<Named<Maps>>,
+    arguments: &Arguments,
+) -> Vec<u8> {
+    let frames = |address: u64| {
+        let mut frames = Vec::new();
+        names.borrow_mut().frames((event.process, event.pid), event.ticks, address, &mut frames);
+        frames
+    };
+    let path = object.and_then(|object| path(ledger.object(object)?)).unwrap_or_default();
+    let caller = event.frames.first().and_then(|&address| frames(address).first().map(caller)).unwrap_or_default();
+    let extra = Extra {
+        unix_ns: event.ended(),
+        took_ns: u64::from(event.took),
+        object_path: if path.is_empty() { None } else { Some(&path) },
+        caller: &caller,
+    };
+    let mut room = vec![0; LINE];
+    let mut line = Line::new(&mut room);
+    match arguments.format {
+        Format::Text => logline::text(&mut line, event, &extra),
+        Format::Json => logline::json(&mut line, event, &extra, &|address, each| {
+            let frames = frames(address);
+            if frames.is_empty() {
+                return logline::unresolved(address, each);
+            }
+            frames.iter().for_each(|frame| each(&shown(frame)));
+        }),
+    }
+    if arguments.syscalls && arguments.format == Format::Text {
+        logline::syscalls(&mut line, event);
+    }
+    line.as_bytes().to_vec()
+}
+
+/// The object as a descriptor's link in /proc has it.
+fn path(object: &Object) -> Option<Vec<u8>> {
+    let name = object.name.as_deref()?;
+    match object.id.family {
+        Family::Posix => Some([b"/dev/shm/", name].concat()),
+        Family::Memfd => Some([b"/memfd:", name, b" (deleted)"].concat()),
+        _ => None,
+    }
+}
+
+fn shown(frame: &Frame) -> logline::Frame<'_> {
+    logline::Frame {
+        function: frame.function.as_deref().map(str::as_bytes),
+        file: frame.file.as_deref().map(str::as_bytes),
+        line: frame.line,
+        module: frame.module.as_deref().map(str::as_bytes),
+        offset: frame.offset,
+        inlined: frame.inlined,
+    }
+}
+
+fn caller(frame: &Frame) -> Vec<u8> {
+    let mut room = [0; 1024];
+    let mut line = Line::new(&mut room);
+    logline::caller(&mut line, frame);
+    line.as_bytes().to_vec()
+}

@@ -1,0 +1,228 @@
+//! `unaudited-process` and `unattributed-leak`: what a supervisor sees of a tree and the records do not tell.
+//!
+//! An object that no audited call made may also be another program's of the same user. It is this tree's for certain
+//! where a process of the tree made it by the kernel's word, or was seen to hold it; else the finding is a warning and says
+//! so.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Draft, Hint, Kind, Presence, Rule, Severity, Strange, World, say};
+use crate::calls::Call;
+use crate::kernel::{FileFacts, SHM_MOUNT};
+use crate::layout::process::END_EXEC;
+use crate::ledger::{Ledger, ObjectIndex};
+use crate::procfs::Segment;
+use crate::record::{Event, Family, ObjectId, State};
+use crate::supervised::{Outsider, Supervised};
+
+/// How far the clock of file times may lie behind the wall clock.
+const SLACK_NS: u64 = 20_000_000;
+
+#[derive(Default)]
+struct Outside {
+    /// Processes that were spawned, and those that a child which shares its parent's memory became, by their pids: when.
+    begun: BTreeMap<u32, u64>,
+}
+
+pub(super) fn rule() -> Box<dyn Rule> {
+    Box::new(Outside::default())
+}
+
+impl Rule for Outside {
+    fn watches(&self) -> &'static [Call] {
+        use Call::{Execv, Execve, Execveat, Execvp, Execvpe, Fexecve, PosixSpawn, PosixSpawnp};
+        &[PosixSpawn, PosixSpawnp, Execv, Execve, Execveat, Execvp, Execvpe, Fexecve]
+    }
+
+    fn before(&mut self, _: &mut Ledger, event: &Event, _: Option<ObjectIndex>) {
+        let pid = match event.call {
+            Call::PosixSpawn | Call::PosixSpawnp if event.errno == 0 => event.arg(0),
+            Call::PosixSpawn | Call::PosixSpawnp => 0,
+            // Of an exec that came back there is no new program.
+            _ if event.state == State::Begun => event.args.last().copied().unwrap_or(0),
+            _ => 0,
+        };
+        if let Some(pid) = u32::try_from(pid).ok().filter(|&pid| pid != 0) {
+            self.begun.insert(pid, event.ticks);
+        }
+    }
+
+    fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
+        let Some(supervised) = world.supervised() else { return };
+        let unseen = self.unseen(world.ledger, supervised);
+        unaudited(supervised, &unseen, findings);
+        let mut pids: BTreeSet<u32> = world.ledger.processes().iter().map(|process| process.pid).collect();
+        pids.extend(supervised.outsiders.iter().map(|outsider| outsider.pid));
+        pids.extend(self.begun.keys());
+        let anybody = !supervised.outsiders.is_empty() || !unseen.is_empty();
+        findings.extend(segments(world, supervised, &pids, anybody));
+        findings.extend(files(world, supervised, anybody));
+    }
+}
+
+/// A process that ended before it could be looked at.
+struct Unseen {
+    pid: u32,
+    /// The program that it was before, if it was audited as that.
+    before: Vec<u8>,
+}
+
+impl Outside {
+    /// Processes that began another program, of which there is neither a record nor a sight.
+    fn unseen(&self, ledger: &Ledger, supervised: &Supervised) -> Vec<Unseen> {
+        let after = |pid: u32, time: u64| {
+            ledger.processes().iter().any(|process| process.pid == pid && process.end != END_EXEC && process.started >= time)
+                || supervised.outsiders.iter().any(|outsider| outsider.pid == pid)
+                // An exec chain: who was replaced later was audited in between.
+                || ledger.processes().iter().any(|process| process.pid == pid && process.started > time)
+        };
+        let replaced = ledger.processes().iter().filter(|process| process.end == END_EXEC && process.ended != 0);
+        let replaced = replaced.map(|process| (process.pid, process.ended, process.exe.clone()));
+        let begun = self.begun.iter().map(|(&pid, &time)| (pid, time.saturating_sub(SLACK_NS), Vec::new()));
+        let all: BTreeMap<u32, (u64, Vec<u8>)> =
+            begun.chain(replaced).map(|(pid, time, before)| (pid, (time, before))).collect();
+        all.into_iter()
+            .filter(|&(pid, (time, _))| !after(pid, time))
+            .map(|(pid, (_, before))| Unseen { pid, before })
+            .collect()
+    }
+}
+
+/// Those of one program and reason are one finding.
+fn unaudited(supervised: &Supervised, unseen: &[Unseen], findings: &mut Vec<Draft>) {
+    let mut alike: BTreeMap<(&[u8], &str), Vec<&Outsider>> = BTreeMap::new();
+    for outsider in &supervised.outsiders {
+        alike.entry((&outsider.exe, &outsider.why)).or_default().push(outsider);
+    }
+    for ((exe, why), outsiders) in alike {
+        let Some(first) = outsiders.first() else { continue };
+        let others = outsiders.len().saturating_sub(1) as u64;
+        let more = if others == 0 { String::new() } else { format!(" (and {} of it)", say::number(others, "other")) };
+        let name = if exe.is_empty() { "of an unknown program".into() } else { format!("({})", say::escaped(exe)) };
+        findings.push(Draft {
+            count: outsiders.len() as u64,
+            process: Some((first.pid, first.exe.clone())),
+            ..Draft::new(Kind::UnauditedProcess, format!("process {} {name}{more} was not audited: {why}.", first.pid))
+        });
+    }
+    if let Some(first) = unseen.first() {
+        let others = unseen.len().saturating_sub(1) as u64;
+        let more = if others == 0 { String::new() } else { format!(" and {}", say::number(others, "other")) };
+        let before = match first.before.is_empty() {
+            true => String::new(),
+            false => format!(", {} before,", say::escaped(say::base_name(&first.before))),
+        };
+        findings.push(Draft {
+            count: unseen.len() as u64,
+            process: Some((first.pid, Vec::new())),
+            ..Draft::new(
+                Kind::UnauditedProcess,
+                format!(
+                    "process {}{before}{more} ran a program that was not audited, and ended before it could be looked at.",
+                    first.pid
+                ),
+            )
+        });
+    }
+}
+
+/// Segments that are new and that no audited call made.
+fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybody: bool) -> Vec<Draft> {
+    let Some(before) = &supervised.segments else { return Vec::new() };
+    let was = |segment: &&Segment| {
+        before.iter().any(|old| (old.shmid, old.cpid, old.key) == (segment.shmid, segment.cpid, segment.key))
+    };
+    let attributed = |segment: &&Segment| {
+        let found = world.ledger.find(ObjectId::sysv(segment.shmid));
+        found.is_some_and(|index| world.fate(index).ours && world.fate(index).presence != Presence::Gone)
+    };
+    let new = world.segments().filter(|segment| !segment.is_dest() && !was(segment) && !attributed(segment));
+    new.filter_map(|segment| {
+        let certain = segment.cpid != 0 && pids.contains(&segment.cpid);
+        let likely = anybody && segment.cuid == supervised.uid && segment.nattch == 0;
+        let by = match segment.cpid {
+            0 => "a process of another pid namespace".into(),
+            pid => format!("process {pid}"),
+        };
+        let strange = Strange {
+            id: ObjectId::sysv(segment.shmid),
+            name: None,
+            key: Some(segment.key),
+            size: segment.size,
+            mode: segment.mode(),
+        };
+        let what = format!(
+            "System V segment {} (shmid {}) of {}, made by {by}",
+            say::key(segment.key),
+            segment.shmid,
+            say::size(segment.size)
+        );
+        let command = format!("ipcrm -m {}", segment.shmid);
+        (certain || likely).then(|| draft(certain, what, strange, command))
+    })
+    .collect()
+}
+
+/// Files of the shm mount that are new and that no audited call made.
+fn files(world: &World, supervised: &Supervised, anybody: bool) -> Vec<Draft> {
+    let Some(before) = &supervised.files else { return Vec::new() };
+    let identity = |facts: &FileFacts| (facts.dev, facts.ino);
+    let was = |facts: &FileFacts| {
+        before.contains(&identity(facts)) || facts.born.saturating_add(SLACK_NS) < supervised.started
+    };
+    let attributed = |facts: &FileFacts| {
+        let id = ObjectId { family: Family::Posix, dev: facts.dev, ino: facts.ino };
+        world
+            .ledger
+            .find(id)
+            .and_then(|index| world.ledger.object(index))
+            .is_some_and(|object| object.created.is_some())
+    };
+    let mut drafts = Vec::new();
+    for (name, facts) in &supervised.files_after {
+        let held = supervised.outsiders.iter().any(|outsider| outsider.holds.contains(&identity(facts)));
+        let ours =
+            facts.uid == supervised.uid || supervised.outsiders.iter().any(|outsider| outsider.uid == Some(facts.uid));
+        if was(facts)
+            || attributed(facts)
+            || supervised.foreign.contains(&identity(facts))
+            || !held && !(ours && anybody)
+        {
+            continue;
+        }
+        let strange = Strange {
+            id: ObjectId { family: Family::Posix, dev: facts.dev, ino: facts.ino },
+            name: Some(name.clone()),
+            key: None,
+            size: facts.size,
+            mode: facts.mode & 0o7777,
+        };
+        let kind = if name.starts_with(b"sem.") { "Named semaphore" } else { "POSIX object" };
+        let what = format!("{kind} /{} of {}", say::escaped(name), say::size(facts.size));
+        let command = format!("rm -f {}", say::shell_word(&[SHM_MOUNT, name].concat()));
+        drafts.push(draft(held, what, strange, command));
+    }
+    drafts
+}
+
+fn draft(certain: bool, what: String, strange: Strange, command: String) -> Draft {
+    let kind = Kind::UnattributedLeak;
+    let message = match certain {
+        true => format!("{what}, is new and stays; no audited call of this tree made it."),
+        false => format!(
+            "{what}, is new and stays; no audited call made it: a process of this tree that was not audited may have, or \
+             another program of the same user."
+        ),
+    };
+    Draft {
+        severity: if certain { kind.severity() } else { Severity::Warning },
+        hint: Hint { advice: kind.hint(), command: Some(command) },
+        bytes: strange.size,
+        strange: Some(strange),
+        ..Draft::new(kind, message)
+    }
+}
