@@ -270,7 +270,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
 
     /// Calls `each` with the creating record of every object that has not been removed.
     pub fn objects(&self, mut each: impl FnMut(&Event)) {
-        let room = self.region(Region::Entries).1 / self.entry_words;
+        let room = self.region(Region::Entries).1.checked_div(self.entry_words).unwrap_or(0);
         let used = (self.header(header::ENTRIES_USED) as usize).min(room);
         let mut decoded = Decoded::default();
         for entry in 0..used {
