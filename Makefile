@@ -114,10 +114,14 @@ deb: all ## a Debian package in target/deb (needs cargo-deb: cargo install cargo
 	rm -rf target/deb && mkdir -p target/deb
 	$(MAKE) install DESTDIR=target/deb/root PREFIX=/usr MULTIARCH=1
 	{ printf 'shmaudit (%s-1) unstable; urgency=medium\n\n' $(VERSION) && \
-	  awk '/^## / { on = $$2 == "$(VERSION)"; next } on' CHANGELOG.md | sed -n 's/^- /  * /p; s/^  /    /p' && \
+	  awk '/^## / { on = $$2 == "$(VERSION)"; next } on' CHANGELOG.md | sed -n 's/^- /  * /p; t; s/^  /    /p' && \
 	  printf '\n -- %s  %s\n' '$(MAINTAINER)' "$$(date -uR -d "$$(sed -n 's/^## $(VERSION) of //p' CHANGELOG.md)")"; \
 	} > target/deb/changelog
 	$(CARGO) deb --no-build --no-strip -p shmaudit-cli --maintainer '$(MAINTAINER)' --output target/deb/
+	@# What cargo-deb does not write: which package a program needs that was linked with the library.
+	dpkg-deb -R target/deb/*.deb target/deb/tree
+	echo 'libshmaudit $(MAJOR) shmaudit (>= $(VERSION))' > target/deb/tree/DEBIAN/shlibs
+	dpkg-deb --root-owner-group -b target/deb/tree target/deb/*.deb && rm -r target/deb/tree
 
 .PHONY: deb-check
 deb-check: deb ## lintian; install, run and remove the package in fresh Debian roots (root, debootstrap, network)

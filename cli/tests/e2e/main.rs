@@ -30,6 +30,7 @@ mod hardship;
 mod header;
 mod hookpath;
 mod html;
+mod install;
 mod interface;
 mod journal;
 mod known;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     limits::add(&mut trials);
     header::add(&mut trials);
     interface::add(&mut trials);
+    install::add(&mut trials);
     hookpath::add(&mut trials);
     syscalls::add(&mut trials);
     options::add(&mut trials);
