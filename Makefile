@@ -102,7 +102,7 @@ dist: ## the source, and the library with a static command, as tarballs in targe
 	else \
 	  echo 'make dist: no target $(STATIC): the command will need this C library'; \
 	  $(CARGO) build --release -p shmaudit-cli && command=$(COMMAND); \
-	fi && $(MAKE) install DESTDIR=target/dist/$(DIST) PREFIX= COMMAND=$$command PCPREFIX='$${pcfiledir}/../..'
+	fi && $(MAKE) install DESTDIR=target/dist/$(DIST) PREFIX= COMMAND=$$command PCPREFIX='$$$${pcfiledir}/../..'
 	cp README.md CHANGELOG.md LICENSE target/dist/$(DIST)/
 	$(PACK) -C target/dist -c $(DIST) | gzip -9n > target/dist/$(DIST).tar.gz
 	rm -rf target/dist/$(DIST)
