@@ -42,7 +42,7 @@ fn tell(image: &Image, kernel: &mut Tables, settings: &Settings) -> (Vec<String>
     let report = conclude(&image.sources(), kernel, &mut Invented, settings);
     let leaks = report.findings.iter().filter(|finding| finding.kind.ends_with("-leak"));
     let leaks = leaks.map(|finding| finding.object.clone().unwrap());
-    let leaks = leaks.map(|object| object.name.map_or_else(|| "segment".into(), |name| name.utf8()));
+    let leaks = leaks.map(|object| object.name.map_or_else(|| "segment".into(), |name| name.to_utf8()));
     let leaks: Vec<String> = leaks.collect();
     assert_eq!(report.summary.leaked_objects, leaks.len() as u64);
     (leaks, report.suppressed.into_iter().map(|suppressed| (suppressed.rule, suppressed.count)).collect())
