@@ -84,7 +84,7 @@ pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
     let kept = errno::Kept::new();
     note_inner_closes(audit);
     process::ending(&audit.recorder);
-    let errors = if wanted(audit) { conclude::report(audit, true) } else { 0 };
+    let errors = if wanted(audit) { conclude::report(audit, true, None).unwrap_or(-1) } else { 0 };
     process::ended(&audit.recorder);
     drop(kept);
     let code = c_int::from(audit.options.error_exitcode);
@@ -109,11 +109,6 @@ fn note_inner_closes(audit: &Audit) {
 
 fn wanted(audit: &Audit) -> bool {
     (audit.options.report != Target::Off || audit.options.error_exitcode != 0) && audit.recorder.is_concerned()
-}
-
-/// Reports now, on the program's request.
-pub fn report_now(audit: &'static Audit) -> c_int {
-    conclude::report(audit, false)
 }
 
 /// After a panic outside of a walk: in the contained child it ends the child. Elsewhere there is none: the objects of the

@@ -7,7 +7,7 @@ use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, contain, heap, log, sys, unwind};
+use crate::{audit, callers, clock, code, conclude, contain, heap, log, pause, sys, unwind};
 
 #[unsafe(link_section = ".data.hot")]
 static PID: AtomicU32 = AtomicU32::new(0);
@@ -283,8 +283,10 @@ fn adopt(recorder: &Recorder) {
     heap::forked();
     code::forked();
     callers::forked();
+    conclude::forked();
     contain::forked();
     log::forked();
+    pause::forked();
     unwind::forked();
     for place in &INSIDE {
         place.store(0, Ordering::Relaxed);

@@ -179,6 +179,12 @@ calls! {
     Dlclose "dlclose" Process () -> Int;
     /// Never recorded: only watched, because it may bring a filter of system calls.
     Prctl "prctl" Process () -> Int;
+    /// The program's own word to its audit, no interception: [`INTERFACE`].
+    IgnoreName "shmaudit_ignore_name" Posix ("name" Name) -> Int;
+    /// As above.
+    IgnoreId "shmaudit_ignore_id" Sysv ("shmid" Shmid) -> Int;
+    /// As above.
+    Checkpoint "shmaudit_checkpoint" Process () -> Int;
 }
 
 impl Call {
@@ -280,4 +286,15 @@ macro_rules! hook_names {
 hooks!(hook_names);
 
 /// Symbols of the C interface, exported beside [`HOOKS`].
-pub const INTERFACE: &[&str] = &["shmaudit_version", "shmaudit_leak_check"];
+pub const INTERFACE: &[&str] = &[
+    "shmaudit_version",
+    "shmaudit_leak_check",
+    "shmaudit_leak_check_since",
+    "shmaudit_checkpoint",
+    "shmaudit_stats_get",
+    "shmaudit_for_each_object",
+    "shmaudit_ignore_name",
+    "shmaudit_ignore_id",
+    "shmaudit_pause",
+    "shmaudit_resume",
+];
