@@ -45,6 +45,7 @@ mod readme;
 mod reports;
 mod scenarios;
 mod stacks;
+mod supervised;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
     machine_clean::add(&mut trials);
     machine_plan::add(&mut trials);
     machine_top::add(&mut trials);
+    supervised::add(&mut trials);
     formats::add(&mut trials);
     html::add(&mut trials);
     diff::add(&mut trials);

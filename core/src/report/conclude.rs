@@ -71,7 +71,7 @@ pub fn conclude<W: Words + ?Sized>(
         command: command(settings, &ledger),
         started: Time(sources.began()),
         ended: ended(sources, &ledger),
-        settled: world.is_settled(),
+        settled: world.is_settled() && pending.is_empty(),
         processes,
         objects,
         objects_not_listed,
