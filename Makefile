@@ -28,6 +28,10 @@ test: all ## run every test that needs nothing but cargo, gcc and make; what nee
 	$(CARGO) test --release -p shmaudit-core
 	$(CARGO) test --release -p shmaudit-cli
 
+.PHONY: wrong
+wrong: ## build the library with deliberately wrong ways, for the tests that must notice them
+	$(CARGO) build --profile wrong -p shmaudit --features wrong
+
 .PHONY: bench
 bench: all ## time the library beside the bare program and every tracer that is installed
 	$(CARGO) bench -p shmaudit-cli --bench bars -- $(BENCH)

@@ -58,6 +58,8 @@ pub fn report(audit: &'static Audit, ending: bool) -> i32 {
 fn work(task: *mut c_void) {
     // SAFETY: `report` passes its task and waits.
     let task = unsafe { &*task.cast::<Task>() };
+    wrong!(FaultAtEnd => { crate::wrong::fault() });
+    wrong!(PanicAtEnd => { panic!() });
     let audit = task.audit;
     let me = process::me(&audit.recorder);
     let mut world = World { pid: me.pid };

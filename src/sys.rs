@@ -305,6 +305,12 @@ pub fn is_on_signal_stack() -> bool {
     stack.ss_flags & libc::SS_ONSTACK != 0
 }
 
+/// Whether the calling thread is the process's only one; no where that cannot be known.
+pub fn is_only_thread() -> bool {
+    // A directory has two links, and one more for each directory in it.
+    stat_at(libc::AT_FDCWD, c"/proc/self/task", 0).is_ok_and(|tasks| tasks.st_nlink == 3)
+}
+
 /// Our process id.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments.

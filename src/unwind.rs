@@ -16,7 +16,7 @@ use crate::code::{self, Entry, Learned, Loaded};
 use crate::recorder::Recorder;
 use crate::rules::{self, Key, Rule};
 use crate::stack::{Limits, Position, Room};
-use crate::{escape, process, sys};
+use crate::{escape, filter, process, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
@@ -33,6 +33,8 @@ struct Slot {
     /// Its thread id, and its stack pointer when it began.
     thread: AtomicU32,
     began: AtomicU64,
+    /// When that was, counted in walks.
+    turn: AtomicU64,
     /// Where a panic goes.
     way_back: AtomicUsize,
     cache: UnsafeCell<Caches>,
@@ -46,6 +48,7 @@ impl Slot {
             owner: AtomicUsize::new(0),
             thread: AtomicU32::new(0),
             began: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
             way_back: AtomicUsize::new(0),
             cache: UnsafeCell::new(Caches::new_in()),
             stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
@@ -65,6 +68,7 @@ impl Slot {
             .or_else(|| slots.0.iter().find(|slot| slot.take_over(thread, sp, limits)))?;
         slot.thread.store(process::tid(), Ordering::Relaxed);
         slot.began.store(sp, Ordering::Relaxed);
+        slot.turn.store(TURNS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         Some(slot)
     }
 
@@ -74,6 +78,10 @@ impl Slot {
     fn take_over(&self, thread: usize, sp: u64, limits: &Limits) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
         let began = self.began.load(Ordering::Relaxed);
+        if !filter::is_none() {
+            // The kernel may not be asked.
+            return false;
+        }
         let left =
             owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
         let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
@@ -89,6 +97,9 @@ pub fn forked() {
         slot.owner.store(0, Ordering::Release);
     }
 }
+
+/// Walks so far that no rule was known for.
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
 struct Slots(Vec<Slot>);
 
@@ -147,7 +158,9 @@ pub fn explore(room: &mut Room, position: Position, limits: &Limits, recorder: &
 pub fn leave_walk() {
     let Some(slots) = SLOTS.get() else { return };
     let thread = sys::thread_pointer();
-    if let Some(slot) = slots.0.iter().find(|slot| slot.owner.load(Ordering::Relaxed) == thread) {
+    let own = slots.0.iter().filter(|slot| slot.owner.load(Ordering::Relaxed) == thread);
+    // Older ones were left by jumps out of signal handlers.
+    if let Some(slot) = own.max_by_key(|slot| slot.turn.load(Ordering::Relaxed)) {
         // SAFETY: the owner is inside the guarded call that stored the way back.
         unsafe { escape::escape(slot.way_back.load(Ordering::Relaxed)) }
     }

@@ -249,6 +249,7 @@ macro_rules! hooks {
             memfd_create => MemfdCreate: fn(*const c_char, c_uint) -> c_int;
             fork => Fork: fn() -> pid_t;
             _Fork => Fork: fn() -> pid_t;
+            vfork => Fork: fn() -> pid_t;
             clone => Clone: fn(*mut c_void, *mut c_void, c_int, *mut c_void, *mut c_void, *mut c_void, *mut c_void) -> c_int;
             posix_spawn => PosixSpawn: fn(*mut pid_t, *const c_char, *const c_void, *const c_void, *const *const c_char, *const *const c_char) -> c_int;
             posix_spawnp => PosixSpawnp: fn(*mut pid_t, *const c_char, *const c_void, *const c_void, *const *const c_char, *const *const c_char) -> c_int;

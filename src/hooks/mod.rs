@@ -10,6 +10,8 @@ mod process;
 pub mod six;
 mod size;
 
+pub use process::fork;
+
 /// A hook that has the same body as another under a second symbol: `open64` is `open` on 64-bit systems.
 macro_rules! alias {
     ($symbol:ident = $body:ident($($arg:ident: $type:ty),*) -> $ret:ty) => {

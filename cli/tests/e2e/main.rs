@@ -21,12 +21,14 @@ mod sys;
 mod trial;
 
 mod diff;
+mod chains;
 mod elf;
 mod endings;
 mod explain;
 mod family;
 mod formats;
 mod hardship;
+mod harm;
 mod header;
 mod hookpath;
 mod html;
@@ -43,6 +45,7 @@ mod readme;
 mod reports;
 mod scenarios;
 mod stacks;
+mod surroundings;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -87,7 +90,11 @@ fn main() -> ExitCode {
     html::add(&mut trials);
     diff::add(&mut trials);
     explain::add(&mut trials);
+    surroundings::add(&mut trials);
+    chains::add(&mut trials);
+    harm::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
+    harm::print_table();
     conclusion.exit_code()
 }
