@@ -86,11 +86,12 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
         let how = libc::SIG_SETMASK as usize;
         sys::call(libc::SYS_rt_sigprocmask, how, &raw const everything as usize, &raw mut before as usize, 8, 0, 0);
     }
-    // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
-    // lives here meanwhile.
-    let child = match may {
-        true => unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) },
-        false => -1,
+    let child = if may {
+        // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
+        // lives here meanwhile.
+        unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) }
+    } else {
+        -1
     };
     if child < 0 && sys::is_only_thread() {
         wrong!(NeedsChild => { return false });

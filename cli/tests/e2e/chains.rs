@@ -76,7 +76,6 @@ const SCENARIOS: &[&str] = &[
     "mremap_move",
     "posix_spawn_child",
     "signal_in_hook",
-    "own_malloc",
     "atexit_cleans",
 ];
 
@@ -124,11 +123,8 @@ fn each(
 
 fn beside(other: &'static Other, order: Order) -> Verdict {
     let path = find(other.paths)?.display().to_string();
-    // It has a malloc of its own, and so has the allocator: which of the two it is would be another program.
-    let allocator = other.name.ends_with("malloc");
-    let scenarios: Vec<&str> = SCENARIOS.iter().copied().filter(|name| !allocator || *name != "own_malloc").collect();
     each(
-        &scenarios,
+        SCENARIOS,
         &format!("chains-{}-{}", other.name, order.word()),
         &Variant::plain(),
         Sites::Lines,

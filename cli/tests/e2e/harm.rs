@@ -2,12 +2,13 @@
 //!
 //! `make wrong` builds the library with deliberately wrong ways (`src/wrong.rs`), of which the environment puts one in
 //! force. A trial of this suite, run by itself against that library, must fail where the way is wrong for it, and pass where
-//! none is in force.
+//! none is in force. What is wrong with being loaded has libraries of its own (`programs/naive.c`).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::build::{self, Variant};
 use crate::run::Run;
 use crate::trial::{Shown, Stop, Trials, Verdict};
 use crate::{check, place};
@@ -28,6 +29,12 @@ const fn harm(harm: &'static str, trial: &'static str, wrong: &'static str) -> H
 
 const HARMS: &[Harm] = &[
     // Loading.
+    harm("a library bound to its own C library", "surroundings::musl_program", "naive.c"),
+    harm("a library bound to its own C library", "elf::dynamic_section", "naive.c"),
+    harm("thread-local memory in the smallest threads", "surroundings::smallest_threads", "naive.c -DTLS"),
+    harm("thread-local memory", "elf::no_thread_local_storage", "naive.c -DTLS"),
+    harm("a name that is not ours is exported", "surroundings::cxx_program", "naive.c -DUNWIND"),
+    harm("a name that is not ours is exported", "elf::exports_are_the_list", "naive.c -DUNWIND"),
     harm("the constructor leaves errno", "scenarios::errno_at_start::preloaded", "errno-at-start"),
     // Order.
     harm("hooks run before the constructor", "scenarios::constructor_early::preloaded", "needs-constructor"),
@@ -39,7 +46,7 @@ const HARMS: &[Harm] = &[
     harm("a signal handler calls what it interrupted", "scenarios::signal_in_hook::preloaded", "lock-in-hook"),
     harm("siglongjmp out of a hook", "scenarios::siglongjmp_out::preloaded", "lock-in-hook"),
     harm("fork with threads", "scenarios::fork_threads::preloaded", "lock-in-hook"),
-    harm("pthread_cancel in a call of ours", "scenarios::cancel_thread::preloaded", "cancel-in-hook"),
+    harm("pthread_cancel in a call of ours", "scenarios::cancel_pending::preloaded", "cancel-in-hook"),
     harm("forks that pass the handlers by", "family::each_way_to_fork", "blind-to-fork"),
     harm("a vfork child in its parent's memory", "scenarios::vfork_exec::preloaded", "blind-to-vfork"),
     harm("a vfork child's descriptors", "family::a_vfork_childs_descriptors", "blind-to-vfork"),
@@ -133,11 +140,21 @@ fn library() -> Result<PathBuf, Stop> {
     if path.is_file() { Ok(path) } else { Err(Stop::Needs("the library with wrong ways (make wrong)".to_string())) }
 }
 
+/// The library that is wrong in this way: `naive.c` with options is one of its own (`programs/naive.c`).
+fn library_for(wrong: &str) -> Result<PathBuf, Stop> {
+    let mut words = wrong.split(' ');
+    if words.next() != Some("naive.c") {
+        return library();
+    }
+    let options: Vec<&str> = ["-shared", "-fPIC", "-O1"].into_iter().chain(words).collect();
+    build::own("naive", &Variant::of("gcc", &options))
+}
+
 /// Runs one trial by itself against that library, with `wrong` in force. Whether it passed, and what was said.
 fn alone(trial: &str, wrong: &str, seconds: &str) -> Result<(bool, String), Stop> {
     let run = Run::new(std::env::current_exe()?)
         .args(["--exact", trial, "--test-threads=1"])
-        .env("SHMAUDIT_LIB", library()?)
+        .env("SHMAUDIT_LIB", library_for(wrong)?)
         .env("SHMAUDIT_WRONG", wrong)
         .env("SHMAUDIT_TRIAL_SECONDS", seconds);
     let ended = run.end()?;

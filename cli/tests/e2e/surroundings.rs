@@ -19,6 +19,9 @@ pub fn add(trials: &mut Trials) {
     trials.add("surroundings::journal_on_full_file_system", full_journal);
     trials.add("surroundings::descriptors_seen", descriptors);
     trials.add("surroundings::report_goes_wrong", report_goes_wrong);
+    trials.add("surroundings::musl_program", || loads("leak_posix", &Variant::of("musl-gcc", &["-O0"])));
+    trials.add("surroundings::smallest_threads", || loads("small_stack", &Variant::plain()));
+    trials.add("surroundings::cxx_program", || loads("throws.cc", &Variant::of("g++", &["-g"])));
 }
 
 /// Runs `apart` plain and audited.
@@ -139,4 +142,22 @@ fn report_goes_wrong() -> Verdict {
         check!(!ended.stderr.is_empty(), "{name}: neither a report nor a word about it");
     }
     Ok(())
+}
+
+/// To be loaded alone changes nothing.
+fn loads(name: &str, variant: &Variant) -> Verdict {
+    let (source, program) = match name.strip_suffix(".cc") {
+        Some(_) => (own_source(name), build::own(name, variant)?),
+        None => {
+            let scenario = Scenario::named(name);
+            (scenario.source.clone(), scenario.program(variant)?)
+        }
+    };
+    let turn = Turn::take(&source)?;
+    let directory = place::directory(&format!("surroundings-loads-{name}"))?;
+    let (plain, plain_left) = turn.run(Run::new(&program).within(&directory))?;
+    check!(plain.how() == "0", "the plain program ended {}", plain.how());
+    let (ended, left) = turn.run(Run::new(&program).within(&directory).preloaded("log=off:report=off"))?;
+    ended.same_as(&plain)?;
+    compare::left(&left, &plain_left)
 }

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ROUNDS 300
+#define ROUNDS 3000
 
 static volatile int watching, stop;
 static long seen, looks;
@@ -51,7 +51,6 @@ int main(int argc, char **argv)
         __sync_synchronize();
         watching = 0;
         need(dlclose(file) == 0, "dlclose");
-        usleep(100);
     }
     stop = 1;
     need(pthread_join(thread, NULL) == 0, "pthread_join");
