@@ -340,7 +340,7 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
 
 /// The kernel's table of mappings. It is read by a child that shares the memory and has descriptors of its own: in the
 /// program's table the file would take, for a moment, a number that the program counts on. Empty where there is no child.
-fn table_of_mappings() -> Vec<u8> {
+pub fn table_of_mappings() -> Vec<u8> {
     fn read(text: *mut c_void) {
         // SAFETY: the caller's own, who waits.
         unsafe { *text.cast::<Vec<u8>>() = read_file(c"/proc/self/maps", MAPS_BYTES) };

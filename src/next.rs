@@ -125,6 +125,7 @@ mod signatures {
     const REMOVE: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
     const RENAME: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
     const MEMFD_CREATE: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
+    const MLOCKALL: unsafe extern "C" fn(c_int) -> c_int = libc::mlockall;
     const FORK: unsafe extern "C" fn() -> pid_t = libc::fork;
     #[expect(deprecated, reason = "what is passed on is the program's own")]
     const VFORK: unsafe extern "C" fn() -> pid_t = libc::vfork;

@@ -185,6 +185,11 @@ impl Recorder {
         self.word(header::MAGIC).store(layout::MAGIC, Ordering::Release);
     }
 
+    /// Where it is mapped, and how many bytes.
+    pub fn place(&self) -> (usize, usize) {
+        (self.words.as_ptr().addr(), size_of_val(self.words))
+    }
+
     /// Notes what the two clocks say now.
     pub fn read_clocks(&self) {
         self.set(header::LAST_TICKS, clock::now());

@@ -43,7 +43,7 @@ struct Slot {
 }
 
 impl Slot {
-    fn new() -> Slot {
+    fn new(stack: usize) -> Slot {
         Slot {
             owner: AtomicUsize::new(0),
             thread: AtomicU32::new(0),
@@ -51,8 +51,7 @@ impl Slot {
             turn: AtomicU64::new(0),
             way_back: AtomicUsize::new(0),
             cache: UnsafeCell::new(Caches::new_in()),
-            stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
-                .map_or(0, |stack| stack as usize + STACK_BYTES),
+            stack,
         }
     }
 
@@ -73,7 +72,8 @@ impl Slot {
     }
 
     /// Where all are taken: takes one whose walk nobody will end. Its thread is gone (cancelled in the midst of it), or it
-    /// was this thread's own, on the first stack below here, left by a `longjmp` out of a handler.
+    /// was this thread's own, on the first stack, left by a `longjmp` out of a handler: was it merely interrupted, what the
+    /// kernel lays down for the handler would be between there and here.
     #[cold]
     fn take_over(&self, thread: usize, sp: u64, limits: &Limits) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
@@ -82,8 +82,11 @@ impl Slot {
             // The kernel may not be asked.
             return false;
         }
-        let left =
-            owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
+        let left = owner == thread
+            && limits.is_main(sp)
+            && limits.is_main(began)
+            && began.saturating_sub(SIGNAL_FRAME) < sp
+            && !sys::is_on_signal_stack();
         let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
         (left || gone()) && self.owner.compare_exchange(owner, thread, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
@@ -111,6 +114,8 @@ unsafe impl Send for Slots {}
 static SLOTS: OnceBox<Slots> = OnceBox::new();
 
 const CACHES: usize = 8;
+/// A signal's frame is no smaller.
+const SIGNAL_FRAME: u64 = 1024;
 /// A handler of the program's that comes while a walk is on it has the rest.
 const STACK_BYTES: usize = 256 << 10;
 /// Files loaded since the start that one walk may discover.
@@ -118,7 +123,22 @@ const DISCOVERIES: usize = 4;
 
 /// Makes what it needs.
 pub fn start() {
-    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|_| Slot::new()).collect())));
+    let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK;
+    let stacks = sys::map_anonymous(CACHES * STACK_BYTES, flags).map_or(0, |stacks| stacks as usize);
+    STACKS.store(stacks, Ordering::Relaxed);
+    let end = |number: usize| if stacks == 0 { 0 } else { stacks + (number + 1) * STACK_BYTES };
+    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|number| Slot::new(end(number))).collect())));
+}
+
+/// Where the stacks to work on are mapped.
+static STACKS: AtomicUsize = AtomicUsize::new(0);
+
+/// From where to where the stacks to work on are mapped.
+pub fn stacks() -> (usize, usize) {
+    match STACKS.load(Ordering::Relaxed) {
+        0 => (0, 0),
+        start => (start, start + CACHES * STACK_BYTES),
+    }
 }
 
 /// A step of the unwinder's, on a stack of its own. By pointer, so that nothing needs dropping when a panic ends it.

@@ -87,6 +87,8 @@ ways! {
     KeepsPlace b"keeps-place";
     /// A report needs a child.
     NeedsChild b"needs-child";
+    /// All that is mapped is locked, ours too.
+    LocksAll b"locks-all";
     /// What is mapped, attached and open at the end is taken from the records alone.
     TrustsRecords b"trusts-records";
     /// Making the report faults. To be survived.

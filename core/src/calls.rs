@@ -179,6 +179,8 @@ calls! {
     Dlclose "dlclose" Process () -> Int;
     /// Never recorded: only watched, because it may bring a filter of system calls.
     Prctl "prctl" Process () -> Int;
+    /// Never recorded: only watched, because it would lock the audit's memory with the program's.
+    Mlockall "mlockall" Process () -> Int;
 }
 
 impl Call {
@@ -267,6 +269,7 @@ macro_rules! hooks {
             _Exit => CapitalExit: fn(c_int) -> !;
             quick_exit => QuickExit: fn(c_int) -> !;
             dlclose => Dlclose: fn(*mut c_void) -> c_int;
+            mlockall => Mlockall: fn(c_int) -> c_int;
             prctl => Prctl: fn(c_int, usize, usize, usize, usize) -> c_int;
         }
     };

@@ -3,6 +3,7 @@
 mod exec;
 mod fd;
 mod ftok;
+mod lock;
 mod map;
 mod objects;
 mod path;

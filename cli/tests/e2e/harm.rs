@@ -69,6 +69,7 @@ const HARMS: &[Harm] = &[
     harm("a sparse journal on a full disk", "surroundings::journal_on_full_file_system", "sparse-journal"),
     harm("RLIMIT_FSIZE", "hardship::file_size_limit", "plain-write"),
     harm("RLIMIT_AS", "surroundings::address_space_is_the_programs", "large-recorder"),
+    harm("RLIMIT_MEMLOCK and mlockall", "surroundings::memory_lock_is_the_programs", "locks-all"),
     harm("the log cannot be opened", "hardship::log_in_no_directory", "needs-log"),
     harm("the log cannot be opened after chroot", "surroundings::log_lost_by_chroot", "needs-log"),
     harm("stderr is a closed pipe", "hardship::stderr_closed_pipe", "plain-write"),

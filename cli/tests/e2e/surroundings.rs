@@ -16,6 +16,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("surroundings::new_pid_namespace", || apart("pid"));
     trials.add("surroundings::log_lost_by_chroot", chroot);
     trials.add("surroundings::address_space_is_the_programs", address_space);
+    trials.add("surroundings::memory_lock_is_the_programs", memory_lock);
     trials.add("surroundings::journal_on_full_file_system", full_journal);
     trials.add("surroundings::descriptors_seen", descriptors);
     trials.add("surroundings::report_goes_wrong", report_goes_wrong);
@@ -84,6 +85,34 @@ fn address_space() -> Verdict {
             ended.same_as(&plain).map_err(|stop| {
                 Stop::Fail(format!("with {limit} MiB of which it takes {wanted}: {}", stop.into_message()))
             })?;
+        }
+    }
+    Ok(())
+}
+
+/// What RLIMIT_MEMLOCK allows is the program's: its memory can be locked whatever we have mapped.
+fn memory_lock() -> Verdict {
+    need_root()?;
+    let setpriv = need("setpriv")?;
+    let program = build::own("locks", &Variant::plain())?;
+    let turn = Turn::take(&own_source("locks"))?;
+    // Not root: the limit is not root's.
+    let run = |limit: &str| {
+        let script = format!("ulimit -l {limit}; exec \"$0\" \"$@\"");
+        let run = Run::new("sh").args(["-c", &script]).arg(&setpriv);
+        run.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"])
+    };
+    for limit in ["8192", "6144", "64", "unlimited"] {
+        let plain = turn.run(run(limit).arg(&program))?.0;
+        if plain.errors().contains("ulimit") {
+            continue;
+        }
+        check!(plain.how() == "0", "the plain program ended {}:{}", plain.how(), Shown(&plain.stderr));
+        for options in ["", "log=off:report=off"] {
+            let preload = format!("LD_PRELOAD={}", place::library().display());
+            let options = format!("SHMAUDIT_OPTIONS={options}");
+            let (ended, _) = turn.run(run(limit).arg("env").arg(preload).arg(options).arg(&program))?;
+            ended.same_as(&plain).map_err(|stop| Stop::Fail(format!("limit {limit}: {}", stop.into_message())))?;
         }
     }
     Ok(())
