@@ -20,8 +20,8 @@ mod shape;
 mod sys;
 mod trial;
 
-mod diff;
 mod chains;
+mod diff;
 mod elf;
 mod endings;
 mod explain;
