@@ -73,7 +73,7 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 /// Pages that were looked up and belong to no file, doubled, and one more where they are code all the same: made at run time.
 static UNKNOWN: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 /// Most bytes of the table of mappings that are read.
-const MAPS_BYTES: usize = 8 << 20;
+pub const MAPS_BYTES: usize = 8 << 20;
 
 impl Loaded {
     /// Whether `address` is in this library.
@@ -340,7 +340,7 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
 
 /// The kernel's table of mappings. It is read by a child that shares the memory and has descriptors of its own: in the
 /// program's table the file would take, for a moment, a number that the program counts on. Empty where there is no child.
-pub fn table_of_mappings() -> Vec<u8> {
+fn table_of_mappings() -> Vec<u8> {
     fn read(text: *mut c_void) {
         // SAFETY: the caller's own, who waits.
         unsafe { *text.cast::<Vec<u8>>() = read_file(c"/proc/self/maps", MAPS_BYTES) };

@@ -37,6 +37,7 @@ mod journal;
 mod log;
 mod modules;
 mod next;
+mod own;
 mod pages;
 mod process;
 mod real;

@@ -125,20 +125,8 @@ const DISCOVERIES: usize = 4;
 pub fn start() {
     let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK;
     let stacks = sys::map_anonymous(CACHES * STACK_BYTES, flags).map_or(0, |stacks| stacks as usize);
-    STACKS.store(stacks, Ordering::Relaxed);
     let end = |number: usize| if stacks == 0 { 0 } else { stacks + (number + 1) * STACK_BYTES };
     let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|number| Slot::new(end(number))).collect())));
-}
-
-/// Where the stacks to work on are mapped.
-static STACKS: AtomicUsize = AtomicUsize::new(0);
-
-/// From where to where the stacks to work on are mapped.
-pub fn stacks() -> (usize, usize) {
-    match STACKS.load(Ordering::Relaxed) {
-        0 => (0, 0),
-        start => (start, start + CACHES * STACK_BYTES),
-    }
 }
 
 /// A step of the unwinder's, on a stack of its own. By pointer, so that nothing needs dropping when a panic ends it.

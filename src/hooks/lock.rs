@@ -1,12 +1,13 @@
 //! `mlockall`: locks what is the program's. Our own memory is no reason to refuse it, and is not locked with it.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 
 use shmaudit_core::procfs;
 
-use crate::audit::{self, Audit};
+use crate::audit;
 use crate::real::{libc_result, next};
-use crate::{code, elf, errno, filter, sys};
+use crate::start::read_file;
+use crate::{code, contain, elf, errno, filter, own, sys};
 
 /// `mlockall`: not recorded.
 ///
@@ -32,7 +33,7 @@ pub extern "C" fn mlockall(flags: c_int) -> c_int {
         unsafe { sys::call(libc::SYS_munlock, start, length, 0, 0, 0, 0) };
     }
     let refused = result == -1 && errno::get() == libc::ENOMEM;
-    let locked = refused && lock_the_programs(audit, flags);
+    let locked = refused && lock_the_programs(flags);
     drop(kept);
     if locked {
         errno::set(before);
@@ -41,37 +42,53 @@ pub extern "C" fn mlockall(flags: c_int) -> c_int {
     result
 }
 
-/// Locks all mappings but ours, if they are within the limit.
-fn lock_the_programs(audit: &Audit, flags: c_int) -> bool {
-    let text = code::table_of_mappings();
-    let own = own(audit);
-    // Above are pages of the kernel's own.
-    const TOP: u64 = 1 << 47;
-    let theirs = || {
-        procfs::mappings(&text).filter(|mapping| {
-            let is_own = own.iter().any(|own| mapping.start < own.1 as u64 && (own.0 as u64) < mapping.end);
-            mapping.end <= TOP && !is_own
-        })
+/// Locks all mappings but ours, if they are within the limit. It is done by a child that shares the memory: reading the
+/// table of mappings takes a descriptor.
+fn lock_the_programs(flags: c_int) -> bool {
+    struct Task {
+        flags: c_int,
+        locked: bool,
+    }
+    fn work(task: *mut c_void) {
+        // SAFETY: the caller's own, who waits.
+        let task = unsafe { &mut *task.cast::<Task>() };
+        task.locked = lock_others(task.flags);
+    }
+    let mut task = Task { flags, locked: false };
+    contain::run(work, (&raw mut task).cast()) && task.locked
+}
+
+fn lock_others(flags: c_int) -> bool {
+    let text = read_file(c"/proc/self/maps", code::MAPS_BYTES);
+    let each = |work: &mut dyn FnMut(usize, usize)| {
+        // Above are pages of the kernel's own.
+        const TOP: u64 = 1 << 47;
+        let library = library();
+        for mapping in procfs::mappings(&text).filter(|mapping| mapping.end <= TOP) {
+            let (start, end) = (mapping.start as usize, mapping.end as usize);
+            if library.1 <= start || end <= library.0 {
+                own::others(start, end, &mut *work);
+            }
+        }
     };
-    let total = theirs().fold(0u64, |sum, mapping| sum.saturating_add(mapping.end - mapping.start));
+    let mut total = 0u64;
+    each(&mut |start, end| total += (end - start) as u64);
     if text.is_empty() || total > sys::limit(libc::RLIMIT_MEMLOCK) {
         return false;
     }
     let on_fault = if flags & libc::MCL_ONFAULT != 0 { libc::MLOCK_ONFAULT as usize } else { 0 };
-    for mapping in theirs() {
-        let (start, length) = (mapping.start as usize, (mapping.end - mapping.start) as usize);
+    each(&mut |start, end| {
         // What cannot be filled, such as pages that nobody may read, is locked all the same, as by mlockall.
         // SAFETY: the program has asked for it.
-        unsafe { sys::call(libc::SYS_mlock2, start, length, on_fault, 0, 0, 0) };
-    }
+        unsafe { sys::call(libc::SYS_mlock2, start, end - start, on_fault, 0, 0, 0) };
+    });
     let rest = flags & !libc::MCL_CURRENT;
     // SAFETY: no pointers. What is mapped later is not counted against the limit before it is.
     rest & libc::MCL_FUTURE == 0 || unsafe { sys::call(libc::SYS_mlockall, rest as usize, 0, 0, 0, 0, 0) } == 0
 }
 
-/// Our own mappings, as far as they are large: the recorder, this library, the walks' stacks.
-fn own(audit: &Audit) -> [(usize, usize); 3] {
-    let (start, length) = audit.recorder.place();
+/// Where this library is loaded.
+fn library() -> (usize, usize) {
     let mut library = (0, 0);
     elf::modules(|module| {
         let found = module.holds(elf::own_address());
@@ -80,5 +97,5 @@ fn own(audit: &Audit) -> [(usize, usize); 3] {
         }
         !found
     });
-    [(start, start + length), library, crate::unwind::stacks()]
+    library
 }
