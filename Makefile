@@ -33,9 +33,13 @@ demo: all ## audit an example that leaks: its log, its report
 	@cd target/demo && LD_PRELOAD=$(abspath $(LIBRARY)) ./leak; status=$$?; rm -f /dev/shm/shmaudit-leak_posix; exit $$status
 
 .PHONY: test
-test: all ## run every test that needs nothing but cargo, gcc and make; what needs more says so
+test: all wrong ## run every test that needs nothing but cargo, gcc and make; what needs more says so
 	$(CARGO) test --release -p shmaudit-core
 	$(CARGO) test --release -p shmaudit-cli
+
+.PHONY: wrong
+wrong: ## build the library with deliberately wrong ways, for the tests that must notice them
+	$(CARGO) build --profile wrong -p shmaudit --features wrong
 
 .PHONY: bench
 bench: all ## time the library beside the bare program and every tracer that is installed

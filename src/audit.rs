@@ -17,6 +17,8 @@ use shmaudit_core::record::{
 
 use crate::log::Log;
 use crate::recorder::{Recorder, Ticket};
+#[cfg(feature = "wrong")]
+use crate::sys;
 use crate::{clock, errno, pause, process, stack, start};
 
 /// Everything that stays the same from start to end.
@@ -55,7 +57,12 @@ static STAGE: AtomicU8 = AtomicU8::new(0);
 pub fn get() -> Option<&'static Audit> {
     match ready() {
         Some(audit) => Some(audit),
-        None => begin(None),
+        None => {
+            #[cfg(feature = "wrong")]
+            crate::wrong::start();
+            wrong!(NeedsConstructor => { crate::wrong::fault() });
+            begin(None)
+        }
     }
 }
 
@@ -73,6 +80,11 @@ pub fn stop() {
     AUDIT.store(core::ptr::null_mut(), Ordering::Release);
 }
 
+/// No further line is logged.
+pub fn stop_logging() {
+    LOGGED.store(0, Ordering::Relaxed);
+}
+
 /// Starts the audit once. Whoever comes while another is at it goes without: no call waits for us.
 #[cold]
 pub fn begin(given: Option<start::Given>) -> Option<&'static Audit> {
@@ -80,6 +92,8 @@ pub fn begin(given: Option<start::Given>) -> Option<&'static Audit> {
         return ready();
     }
     let kept = errno::Kept::new();
+    #[cfg(feature = "wrong")]
+    crate::wrong::start();
     let audit = start::start(given);
     STAGE.store(if audit.is_some() { 2 } else { 3 }, Ordering::Release);
     if let Some(audit) = audit {
@@ -155,6 +169,8 @@ impl Seen {
     /// A call begins.
     #[inline(always)]
     pub fn start(call: Call) -> Seen {
+        #[cfg(feature = "wrong")]
+        crate::wrong::in_hook();
         let audit = get();
         Seen { audit, call, started: if audit.is_some() { clock::now() } else { 0 } }
     }
@@ -177,6 +193,7 @@ impl Seen {
         if let Some(audit) = self.audit {
             let errno = if failed { errno::get() } else { 0 };
             audit.note(self, State::Done, ret, errno, &about);
+            wrong!(ErrnoInHook => { errno::set(libc::ENOTTY) });
         }
     }
 
@@ -190,6 +207,7 @@ impl Seen {
     /// Notes a release before it happens, so that nobody's re-use of what it releases is noted first.
     #[inline(always)]
     pub fn begin(self, about: About<'_>) -> Begun<'_> {
+        wrong!(NotesAfter => { return Begun { seen: self, about, ticket: None } });
         // What the call will have taken counts from its beginning.
         let before = About { flags: about.flags | FLAG_BEFORE, ..about };
         let ticket = self.audit.map(|audit| audit.note(self, State::Begun, 0, 0, &before));
@@ -223,6 +241,10 @@ impl Begun<'_> {
     /// The release has come back.
     #[inline(always)]
     pub fn end(self, ret: i64, failed: bool) {
+        wrong!(NotesAfter => {
+            sys::nap(50_000);
+            return self.seen.end(ret, failed, self.about);
+        });
         if let (Some(audit), Some(ticket)) = (self.seen.audit, self.ticket) {
             let errno = if failed { errno::get() } else { 0 };
             audit.note_end(self.seen, ticket, ret, errno, &self.about);
@@ -267,6 +289,12 @@ impl Audit {
     /// Writes the record of a call: the one place where it happens, for it is long.
     #[inline(never)]
     fn note(&'static self, seen: Seen, state: State, ret: i64, errno: i32, about: &About) -> Ticket {
+        #[cfg(feature = "wrong")]
+        let _held = crate::wrong::Held::new();
+        #[cfg(feature = "wrong")]
+        if crate::wrong::forgets(seen.call.number()) {
+            return Ticket::none();
+        }
         let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
         let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
         let now = if state == State::Begun { seen.started } else { clock::now() };

@@ -82,6 +82,11 @@ fn known(audit: &'static Audit, address: u64) -> Option<&'static Known> {
         if GIVEN_UP.load(Ordering::Relaxed) {
             return None;
         }
+        if sys::limit(libc::RLIMIT_AS) != u64::MAX {
+            // It takes some megabytes for a while, which the program may be short of meanwhile.
+            GIVEN_UP.store(true, Ordering::Relaxed);
+            return None;
+        }
         match BUSY.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {
                 let mut task = Task { audit, address, site };

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
@@ -14,7 +15,7 @@ use shmaudit_core::procfs;
 
 use crate::recorder::Recorder;
 use crate::start::read_file;
-use crate::{clock, elf, errno, modules, process, rules, sys};
+use crate::{clock, contain, elf, errno, filter, modules, process, rules, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::UnwinderX86_64 as Native;
@@ -72,7 +73,7 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 /// Pages that were looked up and belong to no file, doubled, and one more where they are code all the same: made at run time.
 static UNKNOWN: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 /// Most bytes of the table of mappings that are read.
-const MAPS_BYTES: usize = 8 << 20;
+pub const MAPS_BYTES: usize = 8 << 20;
 
 impl Loaded {
     /// Whether `address` is in this library.
@@ -303,13 +304,17 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
         known if known == page << 1 && page != 0 => return Learned::Data,
         _ => {}
     }
+    if !filter::is_none() {
+        // It takes system calls that the program may not make.
+        return Learned::Code;
+    }
     let unloads = unloads();
     let Some(now) = current() else { return Learned::Code };
     if BUSY.swap(true, Ordering::Acquire) {
         return Learned::Code;
     }
     let kept = errno::Kept::new();
-    let text = read_file(c"/proc/self/maps", MAPS_BYTES);
+    let text = table_of_mappings();
     let at = procfs::mappings(&text).find(|mapping| (mapping.start..mapping.end).contains(&(address as u64)));
     let grown =
         at.as_ref().filter(|at| at.exec && at.ino != 0).and_then(|at| look_up(recorder, now, address, at, &text));
@@ -331,6 +336,19 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
     BUSY.store(false, Ordering::Release);
     drop(kept);
     learned
+}
+
+/// The kernel's table of mappings. It is read by a child that shares the memory and has descriptors of its own: in the
+/// program's table the file would take, for a moment, a number that the program counts on. Empty where there is no child.
+fn table_of_mappings() -> Vec<u8> {
+    fn read(text: *mut c_void) {
+        // SAFETY: the caller's own, who waits.
+        unsafe { *text.cast::<Vec<u8>>() = read_file(c"/proc/self/maps", MAPS_BYTES) };
+    }
+    wrong!(OpensInTable => { return read_file(c"/proc/self/maps", MAPS_BYTES) });
+    let mut text = Vec::new();
+    contain::run(read, (&raw mut text).cast());
+    text
 }
 
 fn look_up(

@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::start::{executable, expand_path, read_file};
 use crate::symbols::{Maps, NoFiles};
 use crate::world::World;
-use crate::{contain, log, process, sys};
+use crate::{contain, filter, log, process, sys};
 
 /// Most bytes of a suppression file.
 const SUPPRESSIONS_BYTES: usize = 1 << 20;
@@ -51,6 +51,10 @@ struct Task {
 /// leaks of what was made after this order, and nothing where there are none. Returns the number of findings of severity
 /// error; `EBUSY` where somebody else is at it, `EIO` where it could not be finished.
 pub fn report(audit: &'static Audit, ending: bool, since: Option<u64>) -> Result<i32, i32> {
+    if filter::is_own() {
+        // The program's own filter may kill it for any call of ours.
+        return Err(libc::EIO);
+    }
     // The last word is not lost to a thread that happens to ask at that moment.
     let mut naps = if ending { NAPS } else { 0 };
     while let Err(stage) = STAGE.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed) {
@@ -83,6 +87,8 @@ pub fn report(audit: &'static Audit, ending: bool, since: Option<u64>) -> Result
 fn work(task: *mut c_void) {
     // SAFETY: `report` passes its task and waits.
     let task = unsafe { &*task.cast::<Task>() };
+    wrong!(FaultAtEnd => { crate::wrong::fault() });
+    wrong!(PanicAtEnd => { panic!() });
     let audit = task.audit;
     let me = process::me(&audit.recorder);
     let mut world = World { pid: me.pid };

@@ -1,10 +1,13 @@
 //! Containment: ledger, symbols and report run in a child that shares the memory, on a stack of its own, while
 //! the program waits. A panic, a fault or an endless loop ends the child; the program goes on.
+//!
+//! Where the kernel gives no child, and no other thread is there to be disturbed, it is done in place: what would end the
+//! child then leads back to where it began.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::sys;
+use crate::{escape, sys};
 
 /// Minor faults of our own children that the program's own seem to have had: the kernel adds them up for all that were
 /// waited for.
@@ -18,6 +21,9 @@ pub fn faults() -> u64 {
 /// A forked child has had none.
 pub fn forked() {
     FAULTS.store(0, Ordering::Relaxed);
+    for one in &RUNNING {
+        one.stack.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Status of a child that gave up.
@@ -26,15 +32,52 @@ const STACK_BYTES: usize = 4 << 20;
 /// Longer than any report takes.
 const LIMIT_SECONDS: i64 = 60;
 
+/// A stack that work runs on now.
+struct Running {
+    /// Its end, 0 for none.
+    stack: AtomicUsize,
+    /// The way back out of it, where there is no child to end.
+    way_back: AtomicUsize,
+}
+
+static RUNNING: [Running; 8] = [const { Running { stack: AtomicUsize::new(0), way_back: AtomicUsize::new(0) } }; 8];
+
+/// The stack that the caller runs on, where that is one of ours.
+fn running() -> Option<&'static Running> {
+    let here = 0u8;
+    let here = (&raw const here).addr();
+    RUNNING.iter().find(|one| {
+        let end = one.stack.load(Ordering::Acquire);
+        end != 0 && (end - STACK_BYTES..end).contains(&here)
+    })
+}
+
+/// Ends what runs contained, if the caller does.
+pub fn leave() {
+    let Some(one) = running() else { return };
+    match one.way_back.load(Ordering::Acquire) {
+        0 => sys::exit_group(GAVE_UP),
+        // SAFETY: the guarded call is under way on this thread, the only one.
+        way_back => unsafe { escape::escape(way_back) },
+    }
+}
+
 /// Runs `work(argument)` contained. `false`: it gave up, faulted or took too long; nothing it shared is to be trusted.
 pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
     let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK) else {
         return false;
     };
-    if !sys::same_link(c"/proc/self/ns/pid", c"/proc/self/ns/pid_for_children") {
-        // The next child is to be the first of a new pid namespace, and that is the program's.
+    let end = stack.wrapping_add(STACK_BYTES).addr();
+    let free = |one: &&Running| one.stack.compare_exchange(0, end, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    let Some(running) = RUNNING.iter().find(free) else {
+        // SAFETY: nobody has seen it.
+        unsafe { sys::unmap(stack, STACK_BYTES) };
         return false;
-    }
+    };
+    running.way_back.store(0, Ordering::Release);
+    // The next child may be to be the first of a new pid namespace, and that is the program's. Valgrind makes a fork of what
+    // is to share the memory.
+    let may = !is_on_valgrind() && sys::same_link(c"/proc/self/ns/pid", c"/proc/self/ns/pid_for_children");
     let task = Task { work, argument, done: AtomicBool::new(false) };
     let everything = u64::MAX;
     let mut before = 0u64;
@@ -43,9 +86,17 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
         let how = libc::SIG_SETMASK as usize;
         sys::call(libc::SYS_rt_sigprocmask, how, &raw const everything as usize, &raw mut before as usize, 8, 0, 0);
     }
-    // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
-    // lives here meanwhile.
-    let child = unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) };
+    let child = if may {
+        // SAFETY: the stack is ours and outlives the child, which the kernel lets end before we go on (CLONE_VFORK); `task`
+        // lives here meanwhile.
+        unsafe { clone_and_wait(stack.wrapping_add(STACK_BYTES), enter, (&raw const task).cast()) }
+    } else {
+        -1
+    };
+    if child < 0 && sys::is_only_thread() {
+        wrong!(NeedsChild => { return false });
+        in_place(&task, running, end);
+    }
     if child > 0 {
         let mut status = 0i32;
         // SAFETY: fills one int. The child sends no signal, so only a wait for clones finds it.
@@ -57,16 +108,61 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
     unsafe {
         let how = libc::SIG_SETMASK as usize;
         sys::call(libc::SYS_rt_sigprocmask, how, &raw const before as usize, 0, 8, 0, 0);
+        running.stack.store(0, Ordering::Release);
         sys::unmap(stack, STACK_BYTES);
     }
     // Another thread of the program's may have waited for our child; what it has done counts.
     task.done.load(Ordering::Acquire)
 }
 
+/// Whether valgrind runs the program: its own way to be asked, by instructions that do nothing elsewhere (valgrind.h,
+/// `RUNNING_ON_VALGRIND`).
+fn is_on_valgrind() -> bool {
+    const RUNNING_ON_VALGRIND: usize = 0x1001;
+    let question = [RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0];
+    let mut answer = 0usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: four rotations by 128 bits in all, and an exchange of a register with itself.
+    unsafe {
+        core::arch::asm!(
+            "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
+            in("rax") question.as_ptr(), inout("rdx") answer, inout("rdi") 0usize => _,
+            options(nostack, readonly),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: four rotations by 128 bits in all, and a register or itself.
+    unsafe {
+        core::arch::asm!(
+            "ror x12, x12, #3", "ror x12, x12, #13", "ror x12, x12, #51", "ror x12, x12, #61", "orr x10, x10, x10",
+            in("x4") question.as_ptr(), inout("x3") answer, inout("x12") 0usize => _,
+            options(nostack, readonly),
+        );
+    }
+    answer != 0
+}
+
 struct Task {
     work: fn(*mut c_void),
     argument: *mut c_void,
     done: AtomicBool,
+}
+
+/// Runs the task without a child: all other signals wait, and faults lead back.
+fn in_place(task: &Task, running: &Running, stack: usize) {
+    unsafe extern "C" fn work(task: *mut c_void) -> usize {
+        // SAFETY: `in_place` passes its task, which nobody changes.
+        let task = unsafe { &*task.cast_const().cast::<Task>() };
+        (task.work)(task.argument);
+        task.done.store(true, Ordering::Release);
+        0
+    }
+    let before = set_handlers(None);
+    let argument: *const Task = task;
+    // SAFETY: place, task and stack outlive the call, and nobody else uses the stack. What the work leaves behind on an
+    // escape is not trusted by anybody.
+    unsafe { escape::guarded(running.way_back.as_ptr(), work, argument.cast_mut().cast(), stack) };
+    set_handlers(Some(&before));
 }
 
 extern "C" fn enter(task: *const c_void) -> ! {
@@ -83,28 +179,55 @@ extern "C" fn enter(task: *const c_void) -> ! {
     sys::exit_group(0)
 }
 
-/// In the child: faults and the clock end it quietly, with no core file and whatever the program has for handlers.
-fn end_on_faults() {
-    #[repr(C)]
-    struct KernelAction {
-        handler: usize,
-        flags: u64,
-        restorer: usize,
-        mask: u64,
-    }
+/// As the kernel has it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct KernelAction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+const FAULTS_SIGNALS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT];
+
+/// Lets faults end what runs contained, whatever the program has for handlers, or (`Some`) puts these back. Returns what was
+/// in force. The caller's mask is open for them from then on.
+fn set_handlers(back: Option<&[KernelAction; FAULTS_SIGNALS.len()]>) -> [KernelAction; FAULTS_SIGNALS.len()] {
     extern "C" fn give_up(_: i32) {
+        leave();
         sys::exit_group(GAVE_UP);
     }
-    let action = KernelAction { handler: give_up as *const () as usize, flags: 0, restorer: 0, mask: 0 };
-    let signals =
-        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT, libc::SIGALRM];
-    let open: u64 = signals.iter().fold(0, |set, signal| set | 1 << (signal - 1));
-    // SAFETY: the child has its own handlers (no CLONE_SIGHAND), its own timer and its own mask. The handler does not
-    // return, so it needs no restorer.
+    // The handler does not return, so it needs no restorer.
+    let flags = libc::SA_NODEFER as u64;
+    let ours = KernelAction { handler: give_up as *const () as usize, flags, restorer: 0, mask: 0 };
+    let mut before = [KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 }; FAULTS_SIGNALS.len()];
+    for (index, (signal, before)) in FAULTS_SIGNALS.iter().zip(&mut before).enumerate() {
+        let action = back.and_then(|back| back.get(index)).unwrap_or(&ours);
+        let (action, before) = (&raw const *action as usize, &raw mut *before as usize);
+        // SAFETY: reads one struct and fills another.
+        unsafe { sys::call(libc::SYS_rt_sigaction, *signal as usize, action, before, 8, 0, 0) };
+    }
+    let open: u64 = FAULTS_SIGNALS.iter().fold(0, |set, signal| set | 1 << (signal - 1));
+    let how = if back.is_some() { libc::SIG_BLOCK } else { libc::SIG_UNBLOCK } as usize;
+    // SAFETY: a signal set of 8 bytes.
+    unsafe { sys::call(libc::SYS_rt_sigprocmask, how, &raw const open as usize, 0, 8, 0, 0) };
+    before
+}
+
+/// In the child, which has its own handlers (no CLONE_SIGHAND), its own timer and its own mask: faults and the clock end it
+/// quietly, with no core file.
+fn end_on_faults() {
+    extern "C" fn too_long(_: i32) {
+        sys::exit_group(GAVE_UP);
+    }
+    set_handlers(None);
+    let action = KernelAction { handler: too_long as *const () as usize, flags: 0, restorer: 0, mask: 0 };
+    let open: u64 = 1 << (libc::SIGALRM - 1);
+    // SAFETY: reads one struct, one set, one timer. The handler does not return.
     unsafe {
-        for signal in signals {
-            sys::call(libc::SYS_rt_sigaction, signal as usize, &raw const action as usize, 0, 8, 0, 0);
-        }
+        sys::call(libc::SYS_rt_sigaction, libc::SIGALRM as usize, &raw const action as usize, 0, 8, 0, 0);
         sys::call(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK as usize, &raw const open as usize, 0, 8, 0, 0);
         let limit = libc::itimerval {
             it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },

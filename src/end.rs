@@ -7,7 +7,7 @@ use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
 use crate::fds;
-use crate::{conclude, contain, errno, process, sys};
+use crate::{conclude, contain, errno, filter, process, sys, vfork};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
 static CONCLUDED: AtomicBool = AtomicBool::new(false);
@@ -39,7 +39,7 @@ pub fn register(on_exit: usize, at_quick_exit: usize) {
 static HANDLED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn after_exit(status: c_int, _: *mut c_void) {
-    let Some(audit) = audit::ready() else { return };
+    let Some(audit) = audit::ready().filter(|_| !vfork::is_child()) else { return };
     process::leaving(&audit.recorder, status);
     let wanted = last_word(audit, status);
     if wanted != status {
@@ -82,10 +82,13 @@ pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
         return status;
     }
     let kept = errno::Kept::new();
-    note_inner_closes(audit);
+    if !filter::is_own() {
+        note_inner_closes(audit);
+    }
     process::ending(&audit.recorder);
     let errors = if wanted(audit) { conclude::report(audit, true, None).unwrap_or(-1) } else { 0 };
     process::ended(&audit.recorder);
+    wrong!(UnmapAtEnd => { audit.recorder.unmap() });
     drop(kept);
     let code = c_int::from(audit.options.error_exitcode);
     if errors > 0 && status == 0 && code != 0 { code } else { status }
@@ -108,7 +111,9 @@ fn note_inner_closes(audit: &Audit) {
 }
 
 fn wanted(audit: &Audit) -> bool {
-    (audit.options.report != Target::Off || audit.options.error_exitcode != 0) && audit.recorder.is_concerned()
+    (audit.options.report != Target::Off || audit.options.error_exitcode != 0)
+        && audit.recorder.is_concerned()
+        && !filter::is_own()
 }
 
 /// After a panic outside of a walk: in the contained child it ends the child. Elsewhere there is none: the objects of the

@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use shmaudit_core::record::{Family, ObjectId};
 
+use crate::vfork;
+
 const ROOM: usize = 1 << 16;
 const MEMFD: u64 = 1 << 63;
 /// The object's size is known from a record: inode numbers do not come that far.
@@ -75,7 +77,8 @@ pub fn set(fd: i32, object: Option<ObjectId>) {
         HIGHEST.fetch_max(fd as u32, Ordering::Relaxed);
     }
     // Most descriptors are and stay nothing to us: no store, so that no page of the table is touched for them.
-    if word.load(Ordering::Relaxed) != value {
+    // The table is the parent's, and a vfork child's descriptors are not.
+    if word.load(Ordering::Relaxed) != value && !vfork::is_child() {
         word.store(value, Ordering::Relaxed);
     }
 }

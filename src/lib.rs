@@ -9,6 +9,15 @@
 
 extern crate alloc;
 
+#[cfg(feature = "wrong")]
+#[macro_use]
+mod wrong;
+/// Nothing: only the tests' own build of the library has wrong ways.
+#[cfg(not(feature = "wrong"))]
+macro_rules! wrong {
+    ($name:ident => $body:block) => {};
+}
+
 mod audit;
 mod callers;
 mod clock;
@@ -29,6 +38,7 @@ mod live;
 mod log;
 mod modules;
 mod next;
+mod own;
 mod pages;
 mod pause;
 mod process;
@@ -42,4 +52,5 @@ mod start;
 mod symbols;
 mod sys;
 mod unwind;
+mod vfork;
 mod world;

@@ -5,7 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use alloc::ffi::CString;
 use alloc::string::String;
@@ -16,7 +16,7 @@ use shmaudit_core::options::Format;
 use shmaudit_core::record::{Event, Family};
 
 use crate::audit::{About, Audit};
-use crate::{callers, clock, sys};
+use crate::{callers, clock, errno, sys};
 
 /// A descriptor and the file that it was when we looked: nothing is written to another.
 struct Sink {
@@ -50,6 +50,7 @@ impl Sink {
     /// Whether the descriptor still is what it was.
     fn is_same(&self) -> bool {
         let fd = self.fd.load(Ordering::Acquire);
+        wrong!(TrustsNumber => { return fd >= 0 });
         fd >= 0
             && sys::identity(fd).is_ok_and(|file| {
                 file.dev == self.dev.load(Ordering::Relaxed) && file.ino == self.ino.load(Ordering::Relaxed)
@@ -79,6 +80,10 @@ pub fn stderr_replaced() {
 static STDERR_REPLACED: AtomicBool = AtomicBool::new(false);
 
 fn stderr_is_same() -> bool {
+    wrong!(TrustsNumber => {
+        STDERR.fd.store(2, Ordering::Relaxed);
+        return true;
+    });
     STDERR.is_same() || STDERR_REPLACED.swap(false, Ordering::AcqRel) && STDERR.look_at(2)
 }
 
@@ -96,6 +101,20 @@ static FILE_AT: AtomicI32 = AtomicI32::new(-1);
 #[inline(always)]
 pub fn may_be_at(fd: i32) -> bool {
     FILE_AT.load(Ordering::Relaxed) == fd
+}
+
+/// Whether its number is `first` or above it.
+#[inline(always)]
+pub fn is_from(first: usize) -> bool {
+    let fd = FILE_AT.load(Ordering::Relaxed);
+    fd >= 0 && fd as usize >= first
+}
+
+/// Whether a copy of a descriptor that wanted the first free number from `first` on, and got `got` (-1: none), would have
+/// got the log's own number.
+pub fn stood_in_the_way(first: usize, got: i32) -> bool {
+    wrong!(KeepsPlace => { return false });
+    is_from(first) && (got == -1 && errno::get() == libc::EMFILE || got > FILE_AT.load(Ordering::Relaxed))
 }
 
 /// Where lines go.
@@ -148,6 +167,7 @@ impl Log {
             Some((sink, path)) if sink.is_same() || open(sink, path).is_ok() => sink.put(line),
             Some((_, path)) => put_once(path, line),
         };
+        wrong!(NeedsLog => { if !written { crate::wrong::fault() } });
         if !written {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,6 +198,7 @@ impl Log {
         if audit.options.syscalls && audit.options.log_format == Format::Text {
             logline::syscalls(&mut line, event);
         }
+        wrong!(RawNames => { line.bytes(event.data) });
         self.write(line.as_bytes());
     }
 }
@@ -194,6 +215,11 @@ fn put_once(path: &CStr, bytes: &[u8]) -> bool {
 
 fn open(sink: &Sink, path: &CStr) -> Result<(), i32> {
     let low = sys::open(path, FLAGS, 0o600)?;
+    wrong!(LowLog => {
+        sink.look_at(low.0);
+        core::mem::forget(low);
+        return Ok(());
+    });
     // SAFETY: copies our own descriptor to a high number.
     let high = unsafe { sys::call(libc::SYS_fcntl, low.0 as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_FD, 0, 0, 0) };
     if high < 0 {
@@ -211,7 +237,9 @@ struct Room {
 }
 
 struct Shelf {
-    taken: AtomicBool,
+    /// The thread that has taken it, 0 for none, and where its stack was.
+    taken: AtomicUsize,
+    stack: AtomicUsize,
     room: UnsafeCell<Room>,
 }
 
@@ -221,7 +249,8 @@ unsafe impl Sync for Shelf {}
 /// As many threads can be writing lines at once.
 static SHELVES: [Shelf; 64] = [const {
     Shelf {
-        taken: AtomicBool::new(false),
+        taken: AtomicUsize::new(0),
+        stack: AtomicUsize::new(0),
         room: UnsafeCell::new(Room { line: [0; LINE_BYTES], path: [0; PATH_BYTES] }),
     }
 }; 64];
@@ -229,7 +258,7 @@ static SHELVES: [Shelf; 64] = [const {
 /// In a forked child: the lines that other threads were writing are the parent's.
 pub fn forked() {
     for shelf in &SHELVES {
-        shelf.taken.store(false, Ordering::Relaxed);
+        shelf.taken.store(0, Ordering::Relaxed);
     }
 }
 
@@ -237,15 +266,22 @@ struct Scratch(&'static Shelf);
 
 impl Scratch {
     fn take() -> Option<Scratch> {
-        let free =
-            |shelf: &&Shelf| shelf.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        SHELVES.iter().find(free).map(Scratch)
+        let me = sys::thread_pointer();
+        let here = 0u8;
+        let here = (&raw const here).addr();
+        let free = |shelf: &&Shelf| shelf.taken.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        // Handlers that jump out of a line leave it taken: by this thread, and deeper in its stack than it is now.
+        let left =
+            |shelf: &&Shelf| shelf.taken.load(Ordering::Relaxed) == me && shelf.stack.load(Ordering::Relaxed) < here;
+        let shelf = SHELVES.iter().find(free).or_else(|| SHELVES.iter().find(left))?;
+        shelf.stack.store(here, Ordering::Relaxed);
+        Some(Scratch(shelf))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        self.0.taken.store(0, Ordering::Release);
     }
 }
 
@@ -286,6 +322,7 @@ fn object_path(path: &mut Line, event: &Event, about: &About) {
 /// Writes `bytes` to `fd` at once: no signal, no endless wait. Regular files and devices simply take it; a pipe, socket or
 /// terminal must have room.
 fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
+    wrong!(PlainWrite => { return sys::write(fd, bytes) == Ok(bytes.len()) });
     if kind == libc::S_IFREG || kind == libc::S_IFBLK {
         let write = || sys::write(fd, bytes) == Ok(bytes.len());
         return if sys::limit(libc::RLIMIT_FSIZE) == u64::MAX { write() } else { without(libc::SIGXFSZ, write) };
@@ -317,12 +354,14 @@ fn put(fd: i32, kind: u32, clogged: &AtomicBool, bytes: &[u8]) -> bool {
 /// Runs `write` so that a pipe whose reader has gone, or a file at its limit, gives an error and no signal.
 fn without(signal: i32, write: impl FnOnce() -> bool) -> bool {
     let pipe: u64 = 1 << (signal - 1);
+    // A handler that jumped out in between would leave the mask as it is.
+    let everything = u64::MAX;
     let (mut before, mut pending) = (0u64, 0u64);
     // SAFETY: signal sets of 8 bytes, all ours; the mask is put back below.
     unsafe {
         sys::call(libc::SYS_rt_sigpending, &raw mut pending as usize, 8, 0, 0, 0, 0);
         let block = libc::SIG_BLOCK as usize;
-        sys::call(libc::SYS_rt_sigprocmask, block, &raw const pipe as usize, &raw mut before as usize, 8, 0, 0);
+        sys::call(libc::SYS_rt_sigprocmask, block, &raw const everything as usize, &raw mut before as usize, 8, 0, 0);
     }
     let written = write();
     // SAFETY: as above. A signal that was pending before stays for the program.

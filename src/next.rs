@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use libc::{key_t, mode_t, pid_t, shmid_ds, size_t, stat};
 
-use crate::elf;
+use crate::{elf, process};
 
 /// The place of one next definition.
 pub struct Slot<F>(AtomicUsize, PhantomData<F>);
@@ -77,6 +77,22 @@ pub fn resolve() {
             place.store(address, Ordering::Release);
         }
     });
+    if is_libc(&[&NEXT.shm_open.0, &NEXT.shm_unlink.0, &NEXT.remove.0]) {
+        process::nothing_comes_back();
+    }
+}
+
+/// Whether all of these are the C library's own: what it calls within itself, it does not call by name.
+fn is_libc(functions: &[&AtomicUsize]) -> bool {
+    let mut start = 0;
+    elf::definitions(&[c"__libc_start_main"], |_, address| start = address);
+    let mut own = false;
+    elf::modules(|module| {
+        let found = start != 0 && module.holds(start);
+        own |= found && functions.iter().all(|function| module.holds(function.load(Ordering::Relaxed)));
+        !found
+    });
+    own
 }
 
 /// Fills the table on the first call of a hook that runs before the library's start, or finds a name undefined.
@@ -109,5 +125,8 @@ mod signatures {
     const REMOVE: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
     const RENAME: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
     const MEMFD_CREATE: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
+    const MLOCKALL: unsafe extern "C" fn(c_int) -> c_int = libc::mlockall;
     const FORK: unsafe extern "C" fn() -> pid_t = libc::fork;
+    #[expect(deprecated, reason = "what is passed on is the program's own")]
+    const VFORK: unsafe extern "C" fn() -> pid_t = libc::vfork;
 }

@@ -7,7 +7,7 @@ use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, conclude, contain, heap, log, pause, sys, unwind};
+use crate::{audit, callers, clock, code, conclude, contain, filter, heap, log, pause, sys, unwind, vfork};
 
 #[unsafe(link_section = ".data.hot")]
 static PID: AtomicU32 = AtomicU32::new(0);
@@ -60,6 +60,8 @@ pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, names
         // below and only forks that a hook sees are noticed.
         let wiped =
             unsafe { sys::call(libc::SYS_madvise, page as usize, 4096, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
+        #[cfg(feature = "wrong")]
+        let wiped = if crate::wrong::is(crate::wrong::Wrong::BlindToFork) { -1 } else { wiped };
         if wiped == 0 {
             FORK_PAGE.store(page.cast(), Ordering::Release);
         }
@@ -128,9 +130,25 @@ pub fn is_root() -> bool {
     PID.load(Ordering::Relaxed) == ROOT.load(Ordering::Relaxed)
 }
 
-/// Whether this is a `vfork` child: it runs in its parent's memory, and what stands there is the parent's.
+/// Whether this is a `vfork` child, however it was made: it runs in its parent's memory, and what stands there is the
+/// parent's. Asked before a process ends or is replaced. Under a filter of system calls, only where a hook saw it made.
 pub fn is_vfork_child() -> bool {
-    sys::getpid() as u32 != PID.load(Ordering::Relaxed)
+    wrong!(BlindToVfork => { return false });
+    if filter::is_none() { !is_own_pid(sys::getpid()) } else { vfork::is_child() }
+}
+
+/// Whether `pid` is that of the process whose memory this is.
+pub fn is_own_pid(pid: i32) -> bool {
+    pid as u32 == PID.load(Ordering::Relaxed)
+}
+
+/// Whether there are calls of libc that may come back through another hook: before glibc 2.34, librt's `shm_open` calls
+/// `open` by its name.
+static MAY_COME_BACK: AtomicBool = AtomicBool::new(true);
+
+/// Says that there are none.
+pub fn nothing_comes_back() {
+    MAY_COME_BACK.store(false, Ordering::Relaxed);
 }
 
 /// Threads that are inside a call of libc that may come back through another hook.
@@ -142,9 +160,17 @@ pub struct Inside(Option<&'static AtomicUsize>);
 impl Inside {
     /// Marks it. With more threads inside than there are places, one is not marked, and its inner call is noted too.
     pub fn new() -> Inside {
+        wrong!(CountsTwice => { return Inside(None) });
+        if !MAY_COME_BACK.load(Ordering::Relaxed) {
+            return Inside(None);
+        }
         let me = sys::thread_pointer();
-        let free =
-            INSIDE.iter().find(|place| place.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        // A mark of its own that it finds was left by a jump out of a signal handler.
+        let free = INSIDE.iter().find(|place| {
+            place
+                .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
+                .map_or_else(|theirs| theirs == me, |_| true)
+        });
         Inside(free)
     }
 }
@@ -157,7 +183,7 @@ impl Drop for Inside {
     }
 }
 
-/// Whether the calling thread is inside such a call: before glibc 2.34, librt's `shm_open` calls `open` by its name.
+/// Whether the calling thread is inside such a call.
 pub fn is_inside() -> bool {
     let me = sys::thread_pointer();
     INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
@@ -288,6 +314,7 @@ fn adopt(recorder: &Recorder) {
     log::forked();
     pause::forked();
     unwind::forked();
+    vfork::forked();
     for place in &INSIDE {
         place.store(0, Ordering::Relaxed);
     }

@@ -48,20 +48,41 @@ impl Words for Shared {
     }
 }
 
+#[cfg(feature = "wrong")]
+impl Ticket {
+    /// Of a record that was not written.
+    pub fn none() -> Ticket {
+        Ticket { position: u64::MAX >> 1, sum: 0, process: Slot::default() }
+    }
+}
+
 /// Words that are not there.
 static NOWHERE: AtomicU64 = AtomicU64::new(0);
 
 /// Records between two readings of the wall clock that tell a reader how long a tick is.
 const CLOCK_PERIOD: u64 = 4096;
 
+/// Most bytes that a recorder may take: what the program is allowed (RLIMIT_AS) is the program's.
+fn share_of_address_space() -> u64 {
+    wrong!(LargeRecorder => { return u64::MAX });
+    match sys::limit(libc::RLIMIT_AS) {
+        u64::MAX => u64::MAX,
+        limit => limit / 64,
+    }
+}
+
 impl Recorder {
-    /// Maps a recorder that forked children share. Smaller ones are tried where the host refuses; the errno of the
-    /// smallest where it refuses all.
+    /// Maps a recorder that forked children share. Smaller ones are tried where the host refuses, or where the program has
+    /// little room; the errno of the smallest where all are refused.
     pub fn anonymous(stacks: usize) -> Result<Recorder, i32> {
         let mut refused = libc::ENOMEM;
+        let most = share_of_address_space();
         for shift in [0, 3, 6] {
             let sizes = Sizes::full(stacks, shift);
             let (regions, total) = sizes.regions();
+            if total as u64 > most {
+                continue;
+            }
             match sys::map_anonymous(total, libc::MAP_SHARED | libc::MAP_NORESERVE) {
                 Ok(at) => {
                     // SAFETY: fresh zeroed pages, aligned, never unmapped; shared between processes, so only atomics.
@@ -86,6 +107,9 @@ impl Recorder {
         const SHIFT: u32 = 3;
         let sizes = Sizes::full(stacks, SHIFT);
         let (regions, total) = sizes.regions();
+        if total as u64 > share_of_address_space() {
+            return Err(libc::ENOMEM);
+        }
         let file = JournalFile::make(directory, pid)?;
         match file.map(total) {
             // SAFETY: a new file's pages, aligned and allocated, never unmapped; shared, so only atomics.
@@ -159,6 +183,11 @@ impl Recorder {
         let clocks = layout::Clocks { clock, ticks: clock::now(), unix: clock::realtime() };
         layout::write_header(sizes, stacks, clocks, |word, value| self.set(word, value));
         self.word(header::MAGIC).store(layout::MAGIC, Ordering::Release);
+    }
+
+    /// Where it is mapped, and how many bytes.
+    pub fn place(&self) -> (usize, usize) {
+        (self.words.as_ptr().addr(), size_of_val(self.words))
     }
 
     /// Notes what the two clocks say now.
@@ -261,6 +290,15 @@ impl Recorder {
                 place.store(value, Ordering::Release);
             }
         }
+    }
+}
+
+#[cfg(feature = "wrong")]
+impl Recorder {
+    /// Takes the mapping away.
+    pub fn unmap(&self) {
+        // SAFETY: none: that is the point.
+        unsafe { sys::unmap(self.words.as_ptr().cast_mut().cast(), self.words.len() * 8) };
     }
 }
 

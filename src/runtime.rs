@@ -3,6 +3,7 @@
 /// A panic ends what is at work, and only that: a walk up the stack in a hook, or the contained child that concludes.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
+    crate::contain::leave();
     crate::unwind::leave_walk();
     crate::end::give_up()
 }

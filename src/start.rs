@@ -34,6 +34,7 @@ extern "C" fn constructor(argc: c_int, argv: *const *const c_char, envp: *const 
     let kept = errno::Kept::new();
     audit::begin(if real { Some(Given { envp }) } else { None });
     drop(kept);
+    wrong!(ErrnoAtStart => { errno::set(libc::ENOENT) });
 }
 
 /// Functions and variables of the C library that are not intercepted.
@@ -232,6 +233,7 @@ fn open_log(options: &Options, exe: &[u8]) -> Option<Log> {
             match Log::file(&path) {
                 Ok(log) => Some(log),
                 Err(errno) => {
+                    wrong!(NeedsLog => { crate::wrong::fault() });
                     log::say(&["log ", &path, ": ", errno_name(errno), ": no log"]);
                     None
                 }

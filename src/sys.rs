@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::arch::asm;
 
-use crate::filter;
+use crate::{filter, own};
 
 /// System call `number` with six arguments.
 ///
@@ -97,7 +97,11 @@ pub fn map_anonymous(length: usize, flags: i32) -> Result<*mut u8, i32> {
             0,
         )
     };
-    if (-4095..0).contains(&at) { Err(-at as i32) } else { Ok(at as *mut u8) }
+    if (-4095..0).contains(&at) {
+        return Err(-at as i32);
+    }
+    own::add(at as usize, length);
+    Ok(at as *mut u8)
 }
 
 /// Maps a file read-only; `None` where it cannot be mapped.
@@ -109,6 +113,7 @@ pub fn map_file(fd: i32, length: usize) -> Option<&'static [u8]> {
     if (-4095..=0).contains(&at) {
         return None;
     }
+    own::add(at as usize, length.next_multiple_of(4096));
     // SAFETY: the kernel just mapped this many bytes; they stay mapped until the process that mapped them ends. A file
     // that is cut short under us faults, which is why symbol files are only read in the contained child.
     Some(unsafe { core::slice::from_raw_parts(at as *const u8, length) })
@@ -119,7 +124,11 @@ pub fn map_shared(file: &Fd, length: usize) -> Result<*mut u8, i32> {
     let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     // SAFETY: a new mapping where the kernel chooses.
     let at = unsafe { call(libc::SYS_mmap, 0, length, prot, libc::MAP_SHARED as usize, file.0 as usize, 0) };
-    if (-4095..0).contains(&at) { Err(-at as i32) } else { Ok(at as *mut u8) }
+    if (-4095..0).contains(&at) {
+        return Err(-at as i32);
+    }
+    own::add(at as usize, length);
+    Ok(at as *mut u8)
 }
 
 /// Takes a mapping of ours away.
@@ -127,6 +136,7 @@ pub fn map_shared(file: &Fd, length: usize) -> Result<*mut u8, i32> {
 /// # Safety
 /// Nothing refers to it any more.
 pub unsafe fn unmap(at: *mut u8, length: usize) {
+    own::remove(at as usize);
     // SAFETY: the caller vouches.
     unsafe { call(libc::SYS_munmap, at as usize, length, 0, 0, 0, 0) };
 }
@@ -303,6 +313,12 @@ pub fn is_on_signal_stack() -> bool {
     // SAFETY: fills one stack_t.
     unsafe { call(libc::SYS_sigaltstack, 0, &raw mut stack as usize, 0, 0, 0, 0) };
     stack.ss_flags & libc::SS_ONSTACK != 0
+}
+
+/// Whether the calling thread is the process's only one; no where that cannot be known.
+pub fn is_only_thread() -> bool {
+    // A directory has two links, and one more for each directory in it.
+    stat_at(libc::AT_FDCWD, c"/proc/self/task", 0).is_ok_and(|tasks| tasks.st_nlink == 3)
 }
 
 /// Our process id.

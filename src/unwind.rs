@@ -16,7 +16,7 @@ use crate::code::{self, Entry, Learned, Loaded};
 use crate::recorder::Recorder;
 use crate::rules::{self, Key, Rule};
 use crate::stack::{Limits, Position, Room};
-use crate::{escape, process, sys};
+use crate::{escape, filter, process, sys};
 
 #[cfg(target_arch = "x86_64")]
 use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
@@ -33,6 +33,8 @@ struct Slot {
     /// Its thread id, and its stack pointer when it began.
     thread: AtomicU32,
     began: AtomicU64,
+    /// When that was, counted in walks.
+    turn: AtomicU64,
     /// Where a panic goes.
     way_back: AtomicUsize,
     cache: UnsafeCell<Caches>,
@@ -41,15 +43,15 @@ struct Slot {
 }
 
 impl Slot {
-    fn new() -> Slot {
+    fn new(stack: usize) -> Slot {
         Slot {
             owner: AtomicUsize::new(0),
             thread: AtomicU32::new(0),
             began: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
             way_back: AtomicUsize::new(0),
             cache: UnsafeCell::new(Caches::new_in()),
-            stack: sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK)
-                .map_or(0, |stack| stack as usize + STACK_BYTES),
+            stack,
         }
     }
 
@@ -65,17 +67,26 @@ impl Slot {
             .or_else(|| slots.0.iter().find(|slot| slot.take_over(thread, sp, limits)))?;
         slot.thread.store(process::tid(), Ordering::Relaxed);
         slot.began.store(sp, Ordering::Relaxed);
+        slot.turn.store(TURNS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         Some(slot)
     }
 
     /// Where all are taken: takes one whose walk nobody will end. Its thread is gone (cancelled in the midst of it), or it
-    /// was this thread's own, on the first stack below here, left by a `longjmp` out of a handler.
+    /// was this thread's own, on the first stack, left by a `longjmp` out of a handler: was it merely interrupted, what the
+    /// kernel lays down for the handler would be between there and here.
     #[cold]
     fn take_over(&self, thread: usize, sp: u64, limits: &Limits) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
         let began = self.began.load(Ordering::Relaxed);
-        let left =
-            owner == thread && limits.is_main(sp) && limits.is_main(began) && began < sp && !sys::is_on_signal_stack();
+        if !filter::is_none() {
+            // The kernel may not be asked.
+            return false;
+        }
+        let left = owner == thread
+            && limits.is_main(sp)
+            && limits.is_main(began)
+            && began.saturating_sub(SIGNAL_FRAME) < sp
+            && !sys::is_on_signal_stack();
         let gone = || !process::has_thread(self.thread.load(Ordering::Relaxed));
         (left || gone()) && self.owner.compare_exchange(owner, thread, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
@@ -90,6 +101,9 @@ pub fn forked() {
     }
 }
 
+/// Walks so far that no rule was known for.
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
 struct Slots(Vec<Slot>);
 
 // SAFETY: a slot's cache is only used by its owner.
@@ -100,6 +114,8 @@ unsafe impl Send for Slots {}
 static SLOTS: OnceBox<Slots> = OnceBox::new();
 
 const CACHES: usize = 8;
+/// A signal's frame is no smaller.
+const SIGNAL_FRAME: u64 = 1024;
 /// A handler of the program's that comes while a walk is on it has the rest.
 const STACK_BYTES: usize = 256 << 10;
 /// Files loaded since the start that one walk may discover.
@@ -107,7 +123,10 @@ const DISCOVERIES: usize = 4;
 
 /// Makes what it needs.
 pub fn start() {
-    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|_| Slot::new()).collect())));
+    let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK;
+    let stacks = sys::map_anonymous(CACHES * STACK_BYTES, flags).map_or(0, |stacks| stacks as usize);
+    let end = |number: usize| if stacks == 0 { 0 } else { stacks + (number + 1) * STACK_BYTES };
+    let _ = SLOTS.set(Box::new(Slots((0..CACHES).map(|number| Slot::new(end(number))).collect())));
 }
 
 /// A step of the unwinder's, on a stack of its own. By pointer, so that nothing needs dropping when a panic ends it.
@@ -147,7 +166,9 @@ pub fn explore(room: &mut Room, position: Position, limits: &Limits, recorder: &
 pub fn leave_walk() {
     let Some(slots) = SLOTS.get() else { return };
     let thread = sys::thread_pointer();
-    if let Some(slot) = slots.0.iter().find(|slot| slot.owner.load(Ordering::Relaxed) == thread) {
+    let own = slots.0.iter().filter(|slot| slot.owner.load(Ordering::Relaxed) == thread);
+    // Older ones were left by jumps out of signal handlers.
+    if let Some(slot) = own.max_by_key(|slot| slot.turn.load(Ordering::Relaxed)) {
         // SAFETY: the owner is inside the guarded call that stored the way back.
         unsafe { escape::escape(slot.way_back.load(Ordering::Relaxed)) }
     }

@@ -185,6 +185,8 @@ calls! {
     IgnoreId "shmaudit_ignore_id" Sysv ("shmid" Shmid) -> Int;
     /// As above.
     Checkpoint "shmaudit_checkpoint" Process () -> Int;
+    /// Never recorded: only watched, because it would lock the audit's memory with the program's.
+    Mlockall "mlockall" Process () -> Int;
 }
 
 impl Call {
@@ -255,6 +257,7 @@ macro_rules! hooks {
             memfd_create => MemfdCreate: fn(*const c_char, c_uint) -> c_int;
             fork => Fork: fn() -> pid_t;
             _Fork => Fork: fn() -> pid_t;
+            vfork => Fork: fn() -> pid_t;
             clone => Clone: fn(*mut c_void, *mut c_void, c_int, *mut c_void, *mut c_void, *mut c_void, *mut c_void) -> c_int;
             posix_spawn => PosixSpawn: fn(*mut pid_t, *const c_char, *const c_void, *const c_void, *const *const c_char, *const *const c_char) -> c_int;
             posix_spawnp => PosixSpawnp: fn(*mut pid_t, *const c_char, *const c_void, *const c_void, *const *const c_char, *const *const c_char) -> c_int;
@@ -272,6 +275,7 @@ macro_rules! hooks {
             _Exit => CapitalExit: fn(c_int) -> !;
             quick_exit => QuickExit: fn(c_int) -> !;
             dlclose => Dlclose: fn(*mut c_void) -> c_int;
+            mlockall => Mlockall: fn(c_int) -> c_int;
             prctl => Prctl: fn(c_int, usize, usize, usize, usize) -> c_int;
         }
     };

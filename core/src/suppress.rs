@@ -38,6 +38,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "leak:^InternalIpcMemoryCreate$",
         "PostgreSQL's segment: left only when its server is killed, and the next start looks for it.",
     ),
+    ("fd-at-exit:^/faketime_shm_", "libfaketime's start time, which it removes after everything else."),
+    ("no-exclusive-create:^/faketime_shm_", "The same: the programs that a program starts take it over."),
     (
         "unattributed-leak:^/sem.",
         "Named semaphores are files beside the objects, made inside the C library, and stay until sem_unlink by their nature.",

@@ -10,7 +10,7 @@ use crate::audit::{self, About, Seen};
 use crate::fds;
 use crate::next::{NEXT, Slot};
 use crate::real::{libc_result, next};
-use crate::{log, sys};
+use crate::{errno, log, sys, vfork};
 
 /// `close`.
 #[unsafe(no_mangle)]
@@ -36,7 +36,7 @@ fn close_object(fd: c_int) -> c_int {
         // SAFETY: no pointers.
         None => libc_result(unsafe { sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0) }) as c_int,
     };
-    let Some(object) = fds::object(fd) else {
+    let Some(object) = own_object(fd) else {
         give_way(fd, fd);
         return real();
     };
@@ -47,6 +47,11 @@ fn close_object(fd: c_int) -> c_int {
     let result = real();
     begun.end(i64::from(result), result == -1);
     result
+}
+
+/// The object that `fd` is, where what is done to it is done to this process's descriptors: a `vfork` child has its own.
+fn own_object(fd: c_int) -> Option<ObjectId> {
+    fds::object(fd).filter(|_| !vfork::is_child())
 }
 
 /// The log lets go of its descriptor where the program closes or replaces that number.
@@ -79,7 +84,7 @@ pub extern "C" fn dup(oldfd: c_int) -> c_int {
 
 #[inline(never)]
 fn dup_object(oldfd: c_int) -> c_int {
-    let object = fds::object(oldfd);
+    let object = own_object(oldfd);
     let seen = object.map(|_| Seen::start(Call::Dup));
     let newfd = match next!(dup) {
         // SAFETY: no pointers.
@@ -94,7 +99,7 @@ fn dup_object(oldfd: c_int) -> c_int {
 /// Before `newfd` is replaced: starts a record where one of the two is an object.
 fn replacing(call: Call, oldfd: c_int, newfd: c_int) -> Option<Seen> {
     give_way(newfd, newfd);
-    let ours = fds::object(oldfd).is_some() || fds::object(newfd).is_some();
+    let ours = own_object(oldfd).is_some() || own_object(newfd).is_some();
     if ours { Some(Seen::start(call)) } else { None }
 }
 
@@ -173,7 +178,7 @@ unsafe fn control(next: &Slot<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_in
     let copies = cmd == libc::F_DUPFD || cmd == libc::F_DUPFD_CLOEXEC;
     match next.get() {
         // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
-        Some(next) if !copies || !fds::is_object(fd) => unsafe { next(fd, cmd, arg) },
+        Some(next) if !copies || !fds::is_object(fd) && !log::is_from(arg) => unsafe { next(fd, cmd, arg) },
         // SAFETY: the caller's arguments, passed on.
         _ => unsafe { control_object(fd, cmd, arg, copies, next) },
     }
@@ -181,14 +186,25 @@ unsafe fn control(next: &Slot<Fcntl>, fd: c_int, cmd: c_int, arg: usize) -> c_in
 
 #[inline(never)]
 unsafe fn control_object(fd: c_int, cmd: c_int, arg: usize, copies: bool, next: &Slot<Fcntl>) -> c_int {
-    let object = if copies { fds::object(fd) } else { None };
+    let object = if copies { own_object(fd) } else { None };
     let seen = object.map(|_| Seen::start(Call::Fcntl));
-    let result = match next.late() {
+    let real = || match next.late() {
         // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
         Some(next) => unsafe { next(fd, cmd, arg) },
         // SAFETY: the caller's arguments, passed on.
         None => libc_result(unsafe { sys::call(libc::SYS_fcntl, fd as usize, cmd as usize, arg, 0, 0, 0) }) as c_int,
     };
+    let before = errno::get();
+    let mut result = real();
+    if copies && log::stood_in_the_way(arg, result) {
+        // The number that the program would have got is the log's own: the log finds itself another.
+        if result != -1 {
+            drop(sys::Fd(result));
+        }
+        errno::set(before);
+        give_way(0, c_int::MAX);
+        result = real();
+    }
     let args = [fd as u32 as u64, cmd as u32 as u64, arg as u64];
     copied(seen, result, About::args(&args).object(object.unwrap_or(ObjectId::NONE)));
     result
@@ -209,7 +225,8 @@ alias!(fcntl64 = control(fd: c_int, cmd: c_int, arg: usize) -> c_int);
 /// Forgets the descriptors `first` to `last` before they are closed; starts a record where an object is among them.
 fn closing(call: Call, first: c_uint, last: c_uint) -> Option<Seen> {
     give_way(first.min(c_int::MAX as c_uint) as c_int, last.min(c_int::MAX as c_uint) as c_int);
-    if fds::objects_between(first, last).next().is_some() { Some(Seen::start(call)) } else { None }
+    let ours = fds::objects_between(first, last).next().is_some() && !vfork::is_child();
+    if ours { Some(Seen::start(call)) } else { None }
 }
 
 fn forget(first: c_uint, last: c_uint) {

@@ -3,12 +3,15 @@
 mod exec;
 mod fd;
 mod ftok;
+mod lock;
 mod map;
 mod objects;
 mod path;
 mod process;
 pub mod six;
 mod size;
+
+pub use process::fork;
 
 /// A hook that has the same body as another under a second symbol: `open64` is `open` on 64-bit systems.
 macro_rules! alias {

@@ -90,6 +90,10 @@ unsafe fn raw_openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
 #[inline(always)]
 unsafe fn open_with(next: &Slot<Open>, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     let seen = Seen::if_ready(Call::Open);
+    wrong!(ReadsEarly => {
+        // SAFETY: none: that is the point.
+        core::hint::black_box(unsafe { core::ptr::read_volatile(path) });
+    });
     let fd = match next.late() {
         // SAFETY: the caller's arguments, passed on: a variadic third argument stands where a fixed one does.
         Some(next) => unsafe { next(path, flags, mode) },

@@ -1,4 +1,4 @@
-//! Processes: made, replaced, ended. `vfork` is never wrapped: its child runs on the caller's frame.
+//! Processes: made, replaced, ended. `vfork` is in a file of its own: its child runs on the caller's frame.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
@@ -7,7 +7,7 @@ use shmaudit_core::calls::Call;
 
 use crate::audit::{self, About, Seen};
 use crate::real::{libc_result, next};
-use crate::{code, end, errno, filter, process, sys};
+use crate::{code, end, errno, filter, process, sys, vfork};
 
 type Fork = unsafe extern "C" fn() -> pid_t;
 
@@ -73,8 +73,15 @@ pub unsafe extern "C" fn clone(
         errno::set(libc::ENOSYS);
         return -1;
     };
+    let waits = flags & (libc::CLONE_VM | libc::CLONE_VFORK) == libc::CLONE_VM | libc::CLONE_VFORK;
+    if waits {
+        vfork::begun();
+    }
     // SAFETY: the caller's arguments, passed on.
     let pid = unsafe { next(function, stack, flags, argument, parent_tid, tls, child_tid) };
+    if waits {
+        vfork::over();
+    }
     seen.end(i64::from(pid), pid == -1, About::args(&[flags as u32 as u64, stack as u64]));
     pid
 }
@@ -129,15 +136,20 @@ spawn!(posix_spawnp, PosixSpawnp);
 /// Runs an exec. It comes back only when it failed, and only then was the path read by nobody but the kernel.
 fn replacing(call: Call, args: &[u64], path: Option<*const c_char>, real: impl FnOnce() -> c_int) -> c_int {
     let seen = Seen::start(call);
+    let child = process::is_vfork_child();
     let replaced = |yes| {
-        if let Some(audit) = seen.audit().filter(|_| !process::is_vfork_child()) {
+        if let Some(audit) = seen.audit().filter(|_| !child) {
             process::replaced(&audit.recorder, yes);
         }
     };
     replaced(true);
+    vfork::over();
     let result = real();
     let failed = errno::get();
     replaced(false);
+    if child {
+        vfork::begun();
+    }
     errno::set(failed);
     let readable = errno::says_path_was_read();
     let path = path.filter(|path| readable && !path.is_null());
@@ -246,15 +258,16 @@ pub unsafe extern "C" fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_i
     })
 }
 
-fn leaving(call: Call, status: c_int) {
+/// Notes that the process is about to end. Whether that is the process whose memory this is.
+fn leaving(call: Call, status: c_int) -> bool {
     let seen = Seen::if_ready(call);
-    if let Some(audit) = seen.audit() {
+    let child = process::is_vfork_child();
+    if let Some(audit) = seen.audit().filter(|_| !child) {
         end::status_is(status);
-        if !process::is_vfork_child() {
-            process::leaving(&audit.recorder, status);
-        }
+        process::leaving(&audit.recorder, status);
     }
     seen.end(0, false, About::args(&[status as u32 as u64]));
+    !child
 }
 
 /// `exit`: its handlers and destructors run first, the verdict is spoken after them.
@@ -272,11 +285,11 @@ pub unsafe extern "C" fn exit(status: c_int) -> ! {
 }
 
 unsafe fn exit_now(call: Call, next: Option<unsafe extern "C" fn(c_int) -> !>, status: c_int) -> ! {
-    leaving(call, status);
-    let status = match audit::ready() {
-        Some(audit) if !process::is_vfork_child() => end::last_word(audit, status),
+    let status = match (leaving(call, status), audit::ready()) {
+        (true, Some(audit)) => end::last_word(audit, status),
         _ => status,
     };
+    vfork::over();
     if let Some(next) = next {
         // SAFETY: the caller's argument, or the status that the options ask for.
         unsafe { next(status) }

@@ -7,6 +7,7 @@ use crate::build::{self, Variant, own_source};
 use crate::clean::Turn;
 use crate::report;
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::trial::{Shown, Stop, Trials, Verdict, need};
 use crate::{check, fail, log, place};
 
@@ -19,6 +20,8 @@ pub fn add(trials: &mut Trials) {
     trials.add("family::a_child_that_leaves_by_exec", leaves_by_exec);
     trials.add("family::an_executed_child_reports_itself", executed_child);
     trials.add("family::grandchildren", grandchildren);
+    trials.add("family::each_way_to_fork", each_way);
+    trials.add("family::a_vfork_childs_descriptors", vfork_descriptors);
     for (name, script) in SCRIPTS {
         trials.add(format!("family::shell::{name}"), move || shell(name, script));
     }
@@ -125,6 +128,41 @@ fn grandchildren() -> Verdict {
     let mut leaks = leaks.to_vec();
     leaks.sort();
     check!(**pid != parent && leaks.len() == 3, "reported: {reports:?}, the parent is {parent}");
+    Ok(())
+}
+
+/// A child by each way there is: the reports name the process that made each object.
+fn each_way() -> Verdict {
+    let scenario = Scenario::named("fork_ways");
+    let directory = place::directory("family::each_way_to_fork")?;
+    let program = scenario.program(&Variant::plain())?;
+    let run = Run::new(program).within(&directory).preloaded(&report::into(&directory));
+    let (ended, _) = scenario.turn()?.run(run)?;
+    let ended = ended.well()?;
+    let mut makers = BTreeMap::new();
+    for (_, reports) in report::read_all(&directory)? {
+        for object in reports.iter().filter_map(|report| report.0["objects"].as_array()).flatten() {
+            let name = object["name"].as_str().unwrap_or("").to_string();
+            makers.insert(name, object["created"]["pid"].as_u64().unwrap_or(0));
+        }
+    }
+    let pids: std::collections::BTreeSet<u64> = makers.values().copied().collect();
+    check!(makers.len() == 7 && pids.len() == 7, "made by: {makers:?}");
+    check!(!pids.contains(&u64::from(ended.pid)) && !pids.contains(&0), "{} made none: {makers:?}", ended.pid);
+    Ok(())
+}
+
+/// What a `vfork` child closes is not closed here, and nothing says so.
+fn vfork_descriptors() -> Verdict {
+    let scenario = Scenario::named("vfork_close");
+    let path = place::directory("family::a_vfork_childs_descriptors")?.join("log");
+    let run = scenario.plain("family::vfork")?.preloaded(&format!("report=off:log={}", path.display()));
+    scenario.turn()?.run(run)?.0.well()?;
+    let lines = std::fs::read_to_string(&path)?;
+    check!(lines.contains("shm_unlink("), "no log:\n{lines}");
+    let closes = |line: &&str| ["close(", "dup2(", "closefrom("].iter().any(|call| line.contains(call));
+    let wrong: Vec<&str> = lines.lines().filter(closes).collect();
+    check!(wrong.is_empty(), "the child's are taken for the parent's:\n{}", wrong.join("\n"));
     Ok(())
 }
 

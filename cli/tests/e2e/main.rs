@@ -20,6 +20,7 @@ mod shape;
 mod sys;
 mod trial;
 
+mod chains;
 mod diff;
 mod elf;
 mod endings;
@@ -27,6 +28,7 @@ mod explain;
 mod family;
 mod formats;
 mod hardship;
+mod harm;
 mod header;
 mod hookpath;
 mod html;
@@ -46,6 +48,7 @@ mod reports;
 mod scenarios;
 mod stacks;
 mod supervised;
+mod surroundings;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -93,7 +96,11 @@ fn main() -> ExitCode {
     html::add(&mut trials);
     diff::add(&mut trials);
     explain::add(&mut trials);
+    surroundings::add(&mut trials);
+    chains::add(&mut trials);
+    harm::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
+    harm::print_table();
     conclusion.exit_code()
 }

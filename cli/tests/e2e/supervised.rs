@@ -461,12 +461,14 @@ fn job_control() -> Verdict {
     let steps = steps.concat();
     let quoted: Vec<String> = steps.iter().map(|step| format!("'{step}'")).collect();
     let leaves = build::own("leaves", &Variant::plain())?;
-    let (run, work) = prepare(
-        "run::job_control",
-        &format!("python3 \"$TERMINAL\" 80x24 {} -- bash --norc", quoted.join(" ")),
-    )?;
-    let run =
-        run.env("TERMINAL", program).env("TERM", "xterm").env("PS1", "ready$ ").env("LEAVES", leaves).env("XDG_STATE_HOME", work.join("s"));
+    let (run, work) =
+        prepare("run::job_control", &format!("python3 \"$TERMINAL\" 80x24 {} -- bash --norc", quoted.join(" ")))?;
+    let run = run
+        .env("TERMINAL", program)
+        .env("TERM", "xterm")
+        .env("PS1", "ready$ ")
+        .env("LEAVES", leaves)
+        .env("XDG_STATE_HOME", work.join("s"));
     let ended = run.end()?;
     check!(ended.how() == "0", "ended {}:{}{}", ended.how(), Shown(&ended.stdout), Shown(&ended.stderr));
     let seen: Value = serde_json::from_slice(&ended.stdout)?;

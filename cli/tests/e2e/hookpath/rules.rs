@@ -12,6 +12,7 @@ pub const COLD: &[(&str, &str)] = &[
     ("shmaudit::audit::Audit::log", "a line of the log, with `log` on"),
     ("shmaudit::audit::Audit::log_end", "the same, for a call that was recorded before it was made"),
     ("shmaudit::process::adopt", "the first call of a forked child"),
+    ("shmaudit::filter::coming", "the program is about to filter its system calls: the last line, before it does"),
     ("shmaudit::hooks::fd::give_way", "the program closes the number of the log's own descriptor"),
 ];
 
@@ -44,6 +45,16 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
         &["shmaudit::unwind::Slot::take_over"],
         &[libc::SYS_gettid, libc::SYS_tgkill, libc::SYS_getpid, libc::SYS_sigaltstack],
         "a place of code seen for the first time while eight other walks are under way: is their thread alive?",
+    ),
+    (
+        &["shmaudit::vfork::is_marked_child"],
+        &[libc::SYS_getpid],
+        "a call about a descriptor, by a thread that has called vfork: which of the two is it?",
+    ),
+    (
+        &["shmaudit::hooks::fd::control_object"],
+        &[libc::SYS_close],
+        "F_DUPFD got another number because the log had the wanted one: the log gives it back, and it is copied again",
     ),
     (&["shmaudit::unwind::Slot::take"], &[libc::SYS_gettid], "as for a record"),
     (
@@ -84,6 +95,7 @@ pub const STANDS_IN: &[(&str, i64)] = &[
     ("shmaudit::hooks::fd::dup2_object", libc::SYS_fcntl),
     ("shmaudit::hooks::fd::dup3_object", libc::SYS_dup3),
     ("shmaudit::hooks::fd::control_object", libc::SYS_fcntl),
+    ("shmaudit::hooks::fd::control_object::{{closure}}", libc::SYS_fcntl),
     ("close_range", libc::SYS_close_range),
     ("closefrom", libc::SYS_close_range),
     ("open", libc::SYS_openat),
