@@ -4,7 +4,6 @@ mod clean;
 mod diff;
 mod explain;
 mod formats;
-mod identity;
 mod known;
 mod log;
 mod ls;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use shmaudit_core::report::{Finding, ObjectRef, Text};
-
-use crate::identity::{self, Label};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use shmaudit_core::report::{self, Finding};
 
 /// Objects that one command removes.
 const MOST_REMOVED: usize = 20;
@@ -79,15 +79,8 @@ pub fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<
     groups
 }
 
-/// What a finding has in every run.
+/// The core's fingerprint, as a document can hold it: 32 hexadecimal digits.
 fn fingerprint(finding: &Finding) -> String {
-    let frames = finding.event.iter().flat_map(|event| event.stack.frames());
-    let path = identity::path(frames.map(Into::into));
-    let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(Text::to_utf8);
-    let label = finding.object.as_ref().map(|object| label(object, name.as_deref()));
-    identity::fingerprint(finding.kind, label, &path)
-}
-
-fn label<'a>(object: &'a ObjectRef, name: Option<&'a str>) -> Label<'a> {
-    Label { family: object.family, name, key: object.key.as_deref() }
+    let digits = HEXLOWER.encode(&Sha256::digest(report::fingerprint(finding).as_bytes()));
+    digits.get(..32).unwrap_or(&digits).to_string()
 }

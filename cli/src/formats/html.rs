@@ -17,8 +17,7 @@ use shmaudit_core::words;
 
 use super::Recording;
 use super::groups::{Group, groups};
-use super::shown::{self, shown};
-use crate::identity::base_name;
+use super::shown::{self, base_name, shown};
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");

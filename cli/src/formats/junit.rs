@@ -10,12 +10,11 @@ use std::io::{self, Write};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event as Xml};
 use shmaudit_core::findings::{KINDS, Severity};
-use shmaudit_core::report::{Event, Finding, Report};
+use shmaudit_core::report::{Event, Finding, Report, pattern};
 
 use super::Recording;
 use super::groups::{Group, groups};
-use super::shown::{self, shown};
-use crate::identity::{base_name, pattern};
+use super::shown::{self, base_name, shown};
 
 /// Findings of a group that are told one by one.
 const MOST_ALIKE: usize = 20;
@@ -125,7 +124,7 @@ fn suite(report: &Report) -> Suite {
 /// `posix-leak: /app-# at make prog.c`: nothing of it changes between runs.
 fn name(finding: &Finding) -> String {
     let object = finding.object.as_ref().map(|object| match &object.name {
-        Some(name) => shown(&pattern(&name.to_utf8())).into_owned(),
+        Some(name) => pattern(name.to_utf8().as_bytes()),
         None => format!("{} segment", object.family),
     });
     let frame = finding.event.as_ref().and_then(|event| shown::place(&event.stack));

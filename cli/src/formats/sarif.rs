@@ -1,6 +1,6 @@
 //! SARIF 2.1.0 (OASIS), as GitHub code scanning reads it: one run, a rule for each kind, a result for each group of findings.
 //!
-//! Fingerprints hold nothing that changes between runs (see [`identity`](crate::identity)). Sources below the source root are
+//! Fingerprints hold nothing that changes between runs (see [`fingerprint`](shmaudit_core::report::fingerprint())). Sources below the source root are
 //! named relative to `%SRCROOT%`, everything else by `file:` URIs.
 
 use std::io::{self, Write};

@@ -5,7 +5,10 @@ use std::fmt::Write;
 
 use shmaudit_core::report::{Frame, ObjectRef, Stack, Text};
 
-use crate::identity::base_name;
+/// The part of a path after its last slash.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
 
 /// Text without control characters, and without those that change the direction of what follows: `\n`, `\33`, `\u{202e}`.
 pub fn shown(text: &str) -> Cow<'_, str> {

@@ -8,9 +8,8 @@ use shmaudit_core::findings::Kind;
 use shmaudit_core::report::{Event, Object, ObjectRef, Report};
 
 use super::super::Recording;
-use super::super::shown;
+use super::super::shown::{self, base_name};
 use super::{frame, uses};
-use crate::identity::base_name;
 
 /// Times are microseconds since the beginning.
 #[derive(Serialize)]
