@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text};
 
-use crate::formats::base_name;
+use crate::formats::{base_name, place_of};
 use crate::report;
 
 /// The reports of one side.
@@ -164,7 +164,8 @@ impl Event {
 
     /// `make prog.c:16`, where people will look.
     pub fn place(&self) -> String {
-        let Some(frame) = self.stack.iter().find(|frame| frame.file.is_some()).or(self.stack.first()) else {
+        let place = place_of(&self.stack, |frame| (frame.module.as_deref(), frame.file.is_some()));
+        let Some(frame) = place else {
             return "an unknown place".to_string();
         };
         let module = base_name(frame.module.as_deref().unwrap_or("?"));

@@ -119,6 +119,8 @@ fn another_build() -> Verdict {
         check!(array(told.0).count() == 0 && *told.1 == known && *told.2 == 0, "to the baseline it is news: {told:?}");
         Ok(())
     })?;
+    let junit = String::from_utf8(second.bytes("junit")?)?;
+    check!(junit.contains("left-* at make (gallery)"), "the place of a build without sources:\n{junit}");
     let (one, other) = (results(&first)?, results(&second)?);
     check!(one == other, "{one:?}\nare not\n{other:?}");
     let ended = command().arg("diff").arg(first.file("json")).arg(second.file("json")).end()?;

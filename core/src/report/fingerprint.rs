@@ -82,7 +82,9 @@ pub fn way<'a>(places: impl IntoIterator<Item = Place<'a>>) -> Vec<String> {
     steps
 }
 
-fn is_libc(module: &str) -> bool {
+/// Whether a loaded file is the C library's, by its path.
+pub fn is_libc(module: &str) -> bool {
+    let module = module.rsplit('/').next().unwrap_or(module);
     ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libc.musl"].iter().any(|name| module.starts_with(name))
 }
 
