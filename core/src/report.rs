@@ -22,7 +22,7 @@ use crate::suppress::Suppressions;
 pub use conclude::conclude;
 pub use fingerprint::{Label, Place, fingerprint, fingerprint_of, is_libc, pattern, way};
 pub use growth::{GROWTH_SCHEMA, Growth, MOST_MOMENTS, Site, growth};
-pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded};
+pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded, place_of};
 pub use value::{Text, Time};
 
 /// Name and version of the report's form.

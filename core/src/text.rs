@@ -165,10 +165,9 @@ fn notes(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str
     }
 }
 
-/// The place that a reader will look for: the innermost frame with a source line, else the innermost.
+/// The place that a reader will look for.
 fn place(stack: &Stack) -> Option<String> {
-    let frames = stack.frames();
-    frames.iter().find(|frame| frame.file.is_some()).or(frames.first()).map(frame)
+    stack.place().map(frame)
 }
 
 /// `main posix_shm.c:16 (posix_shm+0x1139)`

@@ -6,9 +6,9 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text};
+use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text, place_of};
 
-use crate::formats::{base_name, place_of};
+use crate::formats::base_name;
 use crate::report;
 
 /// The reports of one side.

@@ -127,7 +127,7 @@ fn name(finding: &Finding) -> String {
         Some(name) => pattern(name.to_utf8().as_bytes()),
         None => format!("{} segment", object.family),
     });
-    let frame = finding.event.as_ref().and_then(|event| shown::place(&event.stack));
+    let frame = finding.event.as_ref().and_then(|event| event.stack.place());
     let place = frame.map(|frame| match (&frame.function, &frame.file) {
         (Some(function), Some(file)) => format!("{function} {}", base_name(file)),
         _ => shown::caller(frame),

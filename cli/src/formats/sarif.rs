@@ -192,7 +192,7 @@ impl Sources {
 
     fn in_sources<'a>(&self, event: &'a Event) -> Option<&'a Frame> {
         let ours = |frame: &&Frame| frame.file.as_deref().is_some_and(|file| normal(file).starts_with(&self.root));
-        event.stack.frames().iter().find(ours).or_else(|| shown::place(&event.stack))
+        event.stack.frames().iter().find(ours).or_else(|| event.stack.place())
     }
 
     fn location(&self, frame: Option<&Frame>) -> Value {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use shmaudit_core::report::{Frame, ObjectRef, Stack, Text, is_libc};
+use shmaudit_core::report::{Frame, ObjectRef, Text};
 
 /// The part of a path after its last slash.
 pub fn base_name(path: &str) -> &str {
@@ -50,19 +50,6 @@ pub fn label(object: &ObjectRef) -> String {
     }
 }
 
-/// The place that a reader will look for: the innermost frame with a source, else the innermost. The C library's sources
-/// are nobody's to look for, though its debug information may be the only one there.
-pub fn place(stack: &Stack) -> Option<&Frame> {
-    let frames = stack.frames();
-    place_of(frames, |frame| (frame.module.as_deref(), frame.file.is_some()))
-}
-
-/// The same of frames of any form: `of` tells a frame's module and whether it has a source.
-pub fn place_of<'a, T>(frames: &'a [T], of: impl Fn(&T) -> (Option<&str>, bool)) -> Option<&'a T> {
-    let known = |frame: &&T| matches!(of(frame), (module, true) if !module.is_some_and(is_libc));
-    frames.iter().find(known).or(frames.first())
-}
-
 /// `main posix_shm.c:16`, `main (prog)`, `prog+0x1139`
 pub fn caller(frame: &Frame) -> String {
     let module = || base_name(frame.module.as_deref().unwrap_or("?"));
@@ -89,26 +76,6 @@ mod tests {
     fn nothing_moves_the_cursor() {
         assert_eq!(shown("/jürgen/a b"), "/jürgen/a b");
         assert_eq!(shown("a\n\x1b[31m\u{9b}1m\u{202e}x"), "a\\n\\33[31m\\u{9b}1m\\u{202e}x");
-    }
-
-    #[test]
-    fn places_are_the_programs() {
-        let frame = |function: &str, file: Option<&str>, module: &str| Frame {
-            function: Some(function.into()),
-            file: file.map(Into::into),
-            module: Some(module.into()),
-            ..Frame::default()
-        };
-        let libc = frame("start_thread", Some("pthread_create.c"), "/lib/libc.so.6");
-        let stack = [frame("worker", None, "/bin/a"), libc.clone()];
-        let function = |frames: &[Frame]| {
-            place_of(frames, |frame| (frame.module.as_deref(), frame.file.is_some()))
-                .and_then(|frame| frame.function.clone())
-        };
-        assert_eq!(function(&stack).as_deref(), Some("worker"));
-        let stack = [frame("qsort", None, "/lib/libc.so.6"), frame("main", Some("/a.c"), "/bin/a"), libc];
-        assert_eq!(function(&stack).as_deref(), Some("main"));
-        assert_eq!(function(&[]), None);
     }
 
     #[test]

@@ -99,6 +99,22 @@ fn a_ring_that_has_turned() {
 }
 
 #[test]
+fn the_place_to_look_at_is_the_programs() {
+    let frame = |function: &str, file: Option<&str>, module: &str| Frame {
+        function: Some(function.into()),
+        file: file.map(Into::into),
+        module: Some(module.into()),
+        ..Frame::default()
+    };
+    let place = |frames: &[Frame]| Stack::from(frames.to_vec()).place().and_then(|frame| frame.function.clone());
+    let libc = frame("start_thread", Some("pthread_create.c"), "/lib/libc.so.6");
+    assert_eq!(place(&[frame("worker", None, "/bin/a"), libc.clone()]).as_deref(), Some("worker"));
+    let qsort = frame("qsort", None, "/lib/libc.so.6");
+    assert_eq!(place(&[qsort, frame("main", Some("/a.c"), "/bin/a"), libc]).as_deref(), Some("main"));
+    assert_eq!(place(&[]), None);
+}
+
+#[test]
 fn nobody_is_told_of_nothing() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
