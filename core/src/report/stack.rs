@@ -128,7 +128,7 @@ impl Stack {
 /// The place that a reader will look for: the innermost frame with a source, else the innermost. The C library's sources are
 /// nobody's to look for, though its debug information may be the only one there. `of` tells a frame's module and whether it
 /// has a source.
-pub fn place_of<'a, T>(frames: &'a [T], of: impl Fn(&T) -> (Option<&str>, bool)) -> Option<&'a T> {
+pub fn place_of<T>(frames: &[T], of: impl Fn(&T) -> (Option<&str>, bool)) -> Option<&T> {
     let known = |frame: &&T| matches!(of(frame), (module, true) if !module.is_some_and(is_libc));
     frames.iter().find(known).or(frames.first())
 }
