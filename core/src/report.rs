@@ -196,6 +196,16 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What it says: the message, and what has become of the object since.
+    pub fn said(&self) -> String {
+        let now = match self.now {
+            Some("gone") => " It is gone by now.",
+            Some("renewed") => " It is gone by now, and another has its place.",
+            _ => "",
+        };
+        [&self.message, now].concat()
+    }
+
     /// What suppressions are matched with: name and key of the object, function, file and module of each frame of the call;
     /// an empty text where there is nothing, so that `KIND:*` takes every finding.
     pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {

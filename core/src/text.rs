@@ -88,12 +88,7 @@ fn heading(finding: &Finding) -> String {
         Severity::Warning => "WARNING",
         Severity::Note => "note",
     };
-    let now = match finding.now {
-        Some("gone") => " It is gone by now.",
-        Some("renewed") => " It is gone by now, and another has its place.",
-        _ => "",
-    };
-    format!("shmaudit: {severity}: {}: {}{now}", finding.kind, finding.message)
+    format!("shmaudit: {severity}: {}: {}", finding.kind, finding.said())
 }
 
 /// What to do about findings of a kind, told once.

@@ -106,7 +106,7 @@ fn suite(report: &Report) -> Suite {
                 // Another way to the same place.
                 name.push_str(&format!(" ({})", group.fingerprint.get(..8).unwrap_or_default()));
             }
-            let failure = Some((first.kind, first.message.clone())).filter(|_| first.severity == Severity::Error);
+            let failure = Some((first.kind, first.said())).filter(|_| first.severity == Severity::Error);
             cases.push(Case { name, failure, text: Some(text(group)) });
         }
         if cases.len() == before {
@@ -140,7 +140,7 @@ fn name(finding: &Finding) -> String {
 fn text(group: &Group) -> String {
     let mut text = String::new();
     for finding in group.findings.iter().take(MOST_ALIKE) {
-        text.push_str(&finding.message);
+        text.push_str(&finding.said());
         text.push('\n');
     }
     if group.findings.len() > MOST_ALIKE {

@@ -122,7 +122,7 @@ impl Sources {
             0 | 1 => String::new(),
             many => format!(" And {} more of the same from there, {} bytes in all.", many - 1, group.bytes()),
         };
-        let text = format!("{}{more} {}", first.message, group.hint());
+        let text = format!("{}{more} {}", first.said(), group.hint());
         let mut result = json!({
             "ruleId": first.kind,
             "level": level(first.severity),
