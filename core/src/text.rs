@@ -161,7 +161,7 @@ fn notes(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str
 }
 
 /// The place that a reader will look for.
-fn place(stack: &Stack) -> Option<String> {
+pub(crate) fn place(stack: &Stack) -> Option<String> {
     stack.place().map(frame)
 }
 
@@ -182,7 +182,7 @@ fn frame(frame: &Frame) -> String {
     format!("{function}{source} ({module})")
 }
 
-pub(crate) fn stack(stack: &Stack) -> String {
+fn stack(stack: &Stack) -> String {
     let mut out = String::new();
     for (number, level) in shown(stack.frames()).iter().enumerate() {
         line(&mut out, &format!("    #{number} {}", frame(level)));
