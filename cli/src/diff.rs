@@ -1,6 +1,6 @@
 //! `shmaudit diff`: what of one recording is new, gone or more in another.
 //!
-//! Things are the same in both by [`identity`](crate::identity): numbers in names, pids, lines do not count. Both sides are
+//! Things are the same in both by their [fingerprints](fingerprint_of): numbers in names, pids, lines do not count. Both sides are
 //! read as reports in JSON; of a recording, the report is made first.
 
 mod input;
@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
+use shmaudit_core::report::{fingerprint_of, pattern, way};
 
 use crate::formats::Terminal;
-use crate::identity;
 use input::{Event, Finding, Missing, Object, Side};
 pub use written::Format;
 
@@ -124,9 +124,9 @@ struct Row {
 
 impl Table {
     fn add_finding(&mut self, finding: &Finding, which: Which) {
-        let path = path(finding.event.as_ref());
+        let way = way_to(finding.event.as_ref());
         let label = finding.object.as_ref().map(Object::label);
-        let key = vec![identity::fingerprint(&finding.kind, label, &path)];
+        let key = vec![fingerprint_of(&finding.kind, label, &way)];
         let object = finding.object.as_ref().map(Object::shown).unwrap_or_default();
         let place = finding.event.as_ref().map(|event| format!("{} at {}", event.call, event.place()));
         let comma = if object.is_empty() || place.is_none() { "" } else { ", " };
@@ -137,12 +137,12 @@ impl Table {
     }
 
     fn add_object(&mut self, object: &Object, which: Which) {
-        let path = path(object.created.as_ref());
+        let way = way_to(object.created.as_ref());
         let named = object.name.is_some() || object.key.as_deref().is_some_and(|key| key != "IPC_PRIVATE");
         // What has no name of its own is known by the place that made it.
         let key = match named {
-            true => vec![identity::object(object.label(), &[])],
-            false => [vec![object.family.clone()], path].concat(),
+            true => vec![object.label().lasting(&[])],
+            false => [vec![object.family.clone()], way].concat(),
         };
         let place = object.created.as_ref().filter(|_| !named).map(|event| format!(" of {}", event.place()));
         let amount = Amount { count: 1, bytes: object.size, left: Some(u64::from(object.exists)) };
@@ -151,11 +151,11 @@ impl Table {
 
     fn add_site(&mut self, object: &Object, which: Which) {
         let Some(created) = &object.created else { return };
-        let path = path(Some(created));
-        let callers: Vec<&str> = path.iter().skip(1).filter_map(|step| step.split(" (").next()).collect();
+        let way = way_to(Some(created));
+        let callers: Vec<&str> = way.iter().skip(1).filter_map(|step| Some(step.rsplit_once(" (")?.0)).collect();
         let by = if callers.is_empty() { String::new() } else { format!(", by {}", callers.join(" < ")) };
         let what = format!("{} at {}{by}", created.call, created.place());
-        let key = [vec![created.call.clone()], path].concat();
+        let key = [vec![created.call.clone()], way].concat();
         let amount = Amount { count: 1, bytes: object.size, left: Some(u64::from(object.exists)) };
         self.row(key, String::new(), what).add(which, amount);
     }
@@ -171,7 +171,7 @@ impl Table {
         let row = self.0.entry(key).or_insert_with(new);
         if row.name != name {
             // Several that differ in numbers only.
-            row.name = identity::pattern(&row.name);
+            row.name = pattern(row.name.as_bytes());
         }
         // Of two versions of a source, the later one's line.
         row.place = place;
@@ -221,8 +221,8 @@ impl Row {
     }
 }
 
-fn path(event: Option<&Event>) -> Vec<String> {
-    identity::path(event.iter().flat_map(|event| event.steps()))
+fn way_to(event: Option<&Event>) -> Vec<String> {
+    way(event.iter().flat_map(|event| event.places()))
 }
 
 #[cfg(test)]

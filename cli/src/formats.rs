@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use shmaudit_core::report::{Report, Settings};
 
 pub use calls::{Calls, Seen, walk};
-pub use shown::shown;
+pub use shown::{base_name, shown};
 pub use text::{Terminal, wrapped};
 
 /// How a report is written.

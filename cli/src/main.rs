@@ -4,7 +4,6 @@ mod clean;
 mod diff;
 mod explain;
 mod formats;
-mod identity;
 mod known;
 mod log;
 mod ls;
@@ -74,7 +73,7 @@ enum Command {
     ///
     /// Ends with 0, with 1 where findings of severity error appeared or grew, with 2 where something could not be read.
     Diff {
-        /// A journal, a directory of them, or a report in JSON.
+        /// A session, a journal, a directory of journals, or a report in JSON.
         before: PathBuf,
         /// What it is compared with.
         after: PathBuf,

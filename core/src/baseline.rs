@@ -3,6 +3,7 @@
 //! Findings are matched by [`fingerprint`](crate::report::fingerprint()). Of leaks so many are known as the former report
 //! had: one more of the same is new. How often anything else happened differs from run to run, and does not count.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,7 +12,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 use crate::findings::Kind;
-use crate::report::{Known, Place, Report, SCHEMA, fingerprint, fingerprint_of};
+use crate::report::{Known, Label, Place, Report, SCHEMA, fingerprint, fingerprint_of, way};
 
 /// What a former report told.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +34,7 @@ struct Former {
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
-    schema: alloc::borrow::Cow<'a, str>,
+    schema: Cow<'a, str>,
     findings: Vec<FormerFinding>,
 }
 
@@ -85,12 +86,16 @@ impl Baseline {
         let places = frames.map(|frame| Place {
             function: frame.function.as_deref(),
             module: frame.module.as_deref(),
-            offset: frame.offset.as_deref().unwrap_or(""),
+            offset: Cow::Borrowed(frame.offset.as_deref().unwrap_or("")),
         });
         let object = finding.object.as_ref();
-        let object = object.map(|object| (&*object.family, object.name.as_deref(), object.key.as_deref()));
+        let object = object.map(|object| Label {
+            family: &object.family,
+            name: object.name.as_deref(),
+            key: object.key.as_deref(),
+        });
         let leak = Kind::from_name(finding.kind.as_bytes()).is_some_and(Kind::is_leak);
-        let print = fingerprint_of(&finding.kind, object, places);
+        let print = fingerprint_of(&finding.kind, object, &way(places));
         let former = self.known.entry(print).or_insert(Former { number: 0, left: 0, counted: leak });
         former.number += 1;
         former.left += 1;

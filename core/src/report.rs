@@ -20,9 +20,9 @@ use crate::supervised::Supervised;
 use crate::suppress::Suppressions;
 
 pub use conclude::conclude;
-pub use fingerprint::{Place, fingerprint, fingerprint_of};
+pub use fingerprint::{Label, Place, fingerprint, fingerprint_of, is_libc, pattern, way};
 pub use growth::{GROWTH_SCHEMA, Growth, MOST_MOMENTS, Site, growth};
-pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded};
+pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded, place_of};
 pub use value::{Text, Time};
 
 /// Name and version of the report's form.
@@ -196,6 +196,16 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What it says: the message, and what has become of the object since.
+    pub fn said(&self) -> String {
+        let now = match self.now {
+            Some("gone") => " It is gone by now.",
+            Some("renewed") => " It is gone by now, and another has its place.",
+            _ => "",
+        };
+        [&self.message, now].concat()
+    }
+
     /// What suppressions are matched with: name and key of the object, function, file and module of each frame of the call;
     /// an empty text where there is nothing, so that `KIND:*` takes every finding.
     pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {

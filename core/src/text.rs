@@ -88,12 +88,7 @@ fn heading(finding: &Finding) -> String {
         Severity::Warning => "WARNING",
         Severity::Note => "note",
     };
-    let now = match finding.now {
-        Some("gone") => " It is gone by now.",
-        Some("renewed") => " It is gone by now, and another has its place.",
-        _ => "",
-    };
-    format!("shmaudit: {severity}: {}: {}{now}", finding.kind, finding.message)
+    format!("shmaudit: {severity}: {}: {}", finding.kind, finding.said())
 }
 
 /// What to do about findings of a kind, told once.
@@ -165,10 +160,9 @@ fn notes(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str
     }
 }
 
-/// The place that a reader will look for: the innermost frame with a source line, else the innermost.
-fn place(stack: &Stack) -> Option<String> {
-    let frames = stack.frames();
-    frames.iter().find(|frame| frame.file.is_some()).or(frames.first()).map(frame)
+/// The place that a reader will look for.
+pub(crate) fn place(stack: &Stack) -> Option<String> {
+    stack.place().map(frame)
 }
 
 /// `main posix_shm.c:16 (posix_shm+0x1139)`
@@ -188,7 +182,7 @@ fn frame(frame: &Frame) -> String {
     format!("{function}{source} ({module})")
 }
 
-pub(crate) fn stack(stack: &Stack) -> String {
+fn stack(stack: &Stack) -> String {
     let mut out = String::new();
     for (number, level) in shown(stack.frames()).iter().enumerate() {
         line(&mut out, &format!("    #{number} {}", frame(level)));

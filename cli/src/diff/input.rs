@@ -6,9 +6,9 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shmaudit_core::report::{SCHEMA, Settings, Text};
+use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text, place_of};
 
-use crate::identity::{Label, Step, base_name};
+use crate::formats::base_name;
 use crate::report;
 
 /// The reports of one side.
@@ -154,10 +154,9 @@ impl Object {
 
 impl Event {
     /// Its stack, innermost first.
-    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
-        self.stack.iter().map(|frame| Step {
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        self.stack.iter().map(|frame| Place {
             function: frame.function.as_deref(),
-            file: frame.file.as_deref(),
             module: frame.module.as_deref(),
             offset: Cow::Borrowed(&frame.offset),
         })
@@ -165,7 +164,8 @@ impl Event {
 
     /// `make prog.c:16`, where people will look.
     pub fn place(&self) -> String {
-        let Some(frame) = self.stack.iter().find(|frame| frame.file.is_some()).or(self.stack.first()) else {
+        let place = place_of(&self.stack, |frame| (frame.module.as_deref(), frame.file.is_some()));
+        let Some(frame) = place else {
             return "an unknown place".to_string();
         };
         let module = base_name(frame.module.as_deref().unwrap_or("?"));

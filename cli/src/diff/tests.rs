@@ -63,11 +63,11 @@ fn appeared_grew_vanished() {
         told(&difference.findings),
         [
             "Appeared /new, shm_open at h a.c:2 0/0 1/7",
-            "Grew /a-#, shm_open at f a.c:3 1/100 2/250",
+            "Grew /a-*, shm_open at f a.c:3 1/100 2/250",
             "Vanished /old, shm_open at g a.c:1 1/5 0/0"
         ]
     );
-    assert_eq!(told(&difference.objects), ["Appeared /new 0/0 1/7", "Grew /a-# 1/100 2/250", "Vanished /old 1/5 0/0"]);
+    assert_eq!(told(&difference.objects), ["Appeared /new 0/0 1/7", "Grew /a-* 1/100 2/250", "Vanished /old 1/5 0/0"]);
     assert_eq!(
         told(&difference.call_sites),
         [

@@ -7,8 +7,7 @@ use shmaudit_core::findings::Kind;
 use shmaudit_core::report::{Finding, Frame};
 
 use super::Recording;
-use super::shown::{self, shown};
-use crate::identity::base_name;
+use super::shown::{self, base_name, shown};
 
 pub fn write(out: &mut dyn Write, recordings: &[Recording]) -> io::Result<()> {
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();

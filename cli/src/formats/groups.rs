@@ -1,10 +1,11 @@
 //! Findings that are the same but for numbers: a loop's thousand leaks are one thing to tell.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use shmaudit_core::report::{Finding, ObjectRef, Text};
-
-use crate::identity::{self, Label};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use shmaudit_core::report::{self, Finding};
 
 /// Objects that one command removes.
 const MOST_REMOVED: usize = 20;
@@ -51,7 +52,7 @@ impl<'a> Group<'a> {
 
     /// What [`Group::command`] removes.
     pub fn those(&self) -> &'static str {
-        match self.findings.len() {
+        match self.findings.iter().filter(|finding| finding.hint.command.is_some()).count() {
             0 | 1 => "it",
             2..=MOST_REMOVED => "them",
             _ => "the first of them",
@@ -64,7 +65,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The findings by fingerprint, in the order of the first of each.
+/// The findings by fingerprint: the most severe first, then those of the most bytes together.
 pub fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<'a>> {
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
@@ -76,18 +77,60 @@ pub fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<
             None => groups.push(Group { fingerprint, findings: vec![finding] }),
         }
     }
+    groups.sort_by_key(|group| (group.first().map(|first| first.severity), Reverse(group.bytes())));
     groups
 }
 
-/// What a finding has in every run.
+/// The core's fingerprint, as a document can hold it: 32 hexadecimal digits.
 fn fingerprint(finding: &Finding) -> String {
-    let frames = finding.event.iter().flat_map(|event| event.stack.frames());
-    let path = identity::path(frames.map(Into::into));
-    let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(Text::to_utf8);
-    let label = finding.object.as_ref().map(|object| label(object, name.as_deref()));
-    identity::fingerprint(finding.kind, label, &path)
+    let digits = HEXLOWER.encode(&Sha256::digest(report::fingerprint(finding).as_bytes()));
+    digits.get(..32).unwrap_or(&digits).to_string()
 }
 
-fn label<'a>(object: &'a ObjectRef, name: Option<&'a str>) -> Label<'a> {
-    Label { family: object.family, name, key: object.key.as_deref() }
+#[cfg(test)]
+mod tests {
+    use shmaudit_core::findings::{Hint, Kind, Severity};
+    use shmaudit_core::report::Text;
+
+    use super::*;
+
+    fn leak(name: &str, bytes: u64, severity: Severity) -> Finding {
+        let object = report::ObjectRef {
+            family: "posix",
+            name: Some(Text::from(name.as_bytes())),
+            key: None,
+            shmid: None,
+            dev: 1,
+            ino: bytes,
+            size: bytes,
+            mode: None,
+        };
+        Finding {
+            kind: Kind::PosixLeak.name(),
+            severity,
+            message: String::new(),
+            hint: Hint { advice: "", command: Some(format!("rm -f {name}")) },
+            object: Some(object),
+            count: 1,
+            bytes,
+            process: None,
+            event: None,
+            related: Vec::new(),
+            now: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_and_largest_lead() {
+        let findings = [
+            leak("/one", 5, Severity::Error),
+            leak("/many-1", 4, Severity::Error),
+            leak("/many-2", 3, Severity::Error),
+            leak("/warning", 99, Severity::Warning),
+        ];
+        let groups = groups(&findings);
+        let told: Vec<_> = groups.iter().map(|group| (group.bytes(), group.command().unwrap_or_default())).collect();
+        let expected = [(7, "rm -f /many-1 /many-2"), (5, "rm -f /one"), (99, "rm -f /warning")];
+        assert_eq!(told, expected.map(|(bytes, command)| (bytes, command.to_string())));
+    }
 }

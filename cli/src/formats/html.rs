@@ -17,8 +17,7 @@ use shmaudit_core::words;
 
 use super::Recording;
 use super::groups::{Group, groups};
-use super::shown::{self, shown};
-use crate::identity::base_name;
+use super::shown::{self, base_name, shown};
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
@@ -196,11 +195,11 @@ fn shown_group(group: &Group) -> Option<Shown> {
             Severity::Note => "note",
         },
         kind: first.kind,
-        message: first.message.clone(),
+        message: first.said(),
         more: others.len(),
         bytes: size(group.bytes()),
         stacks: own.chain(related).collect(),
-        others: others.iter().take(MOST_ALIKE).map(|finding| finding.message.clone()).collect(),
+        others: others.iter().take(MOST_ALIKE).map(|finding| finding.said()).collect(),
         untold: others.len().saturating_sub(MOST_ALIKE),
         why: Kind::from_name(first.kind.as_bytes()).map_or("", Kind::why),
         hint: first.hint.advice,

@@ -10,12 +10,11 @@ use std::io::{self, Write};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event as Xml};
 use shmaudit_core::findings::{KINDS, Severity};
-use shmaudit_core::report::{Event, Finding, Report};
+use shmaudit_core::report::{Event, Finding, Report, pattern};
 
 use super::Recording;
 use super::groups::{Group, groups};
-use super::shown::{self, shown};
-use crate::identity::{base_name, pattern};
+use super::shown::{self, base_name, shown};
 
 /// Findings of a group that are told one by one.
 const MOST_ALIKE: usize = 20;
@@ -107,7 +106,7 @@ fn suite(report: &Report) -> Suite {
                 // Another way to the same place.
                 name.push_str(&format!(" ({})", group.fingerprint.get(..8).unwrap_or_default()));
             }
-            let failure = Some((first.kind, first.message.clone())).filter(|_| first.severity == Severity::Error);
+            let failure = Some((first.kind, first.said())).filter(|_| first.severity == Severity::Error);
             cases.push(Case { name, failure, text: Some(text(group)) });
         }
         if cases.len() == before {
@@ -125,10 +124,10 @@ fn suite(report: &Report) -> Suite {
 /// `posix-leak: /app-# at make prog.c`: nothing of it changes between runs.
 fn name(finding: &Finding) -> String {
     let object = finding.object.as_ref().map(|object| match &object.name {
-        Some(name) => shown(&pattern(&name.to_utf8())).into_owned(),
+        Some(name) => pattern(name.to_utf8().as_bytes()),
         None => format!("{} segment", object.family),
     });
-    let frame = finding.event.as_ref().and_then(|event| shown::place(&event.stack));
+    let frame = finding.event.as_ref().and_then(|event| event.stack.place());
     let place = frame.map(|frame| match (&frame.function, &frame.file) {
         (Some(function), Some(file)) => format!("{function} {}", base_name(file)),
         _ => shown::caller(frame),
@@ -141,7 +140,7 @@ fn name(finding: &Finding) -> String {
 fn text(group: &Group) -> String {
     let mut text = String::new();
     for finding in group.findings.iter().take(MOST_ALIKE) {
-        text.push_str(&finding.message);
+        text.push_str(&finding.said());
         text.push('\n');
     }
     if group.findings.len() > MOST_ALIKE {

@@ -16,9 +16,8 @@ use shmaudit_core::record::{Family, State};
 use shmaudit_core::report::{Process, Report, Text};
 use shmaudit_core::words;
 
-use super::shown::{self, shown};
+use super::shown::{self, base_name, shown};
 use super::{Recording, Seen};
-use crate::identity::base_name;
 
 /// Above every pid that the kernel gives (PID_MAX_LIMIT is 4,194,304).
 const OBJECTS: u64 = 1 << 23;

@@ -1,6 +1,6 @@
 //! SARIF 2.1.0 (OASIS), as GitHub code scanning reads it: one run, a rule for each kind, a result for each group of findings.
 //!
-//! Fingerprints hold nothing that changes between runs (see [`identity`](crate::identity)). Sources below the source root are
+//! Fingerprints hold nothing that changes between runs (see [`fingerprint`](shmaudit_core::report::fingerprint())). Sources below the source root are
 //! named relative to `%SRCROOT%`, everything else by `file:` URIs.
 
 use std::io::{self, Write};
@@ -122,7 +122,7 @@ impl Sources {
             0 | 1 => String::new(),
             many => format!(" And {} more of the same from there, {} bytes in all.", many - 1, group.bytes()),
         };
-        let text = format!("{}{more} {}", first.message, group.hint());
+        let text = format!("{}{more} {}", first.said(), group.hint());
         let mut result = json!({
             "ruleId": first.kind,
             "level": level(first.severity),
@@ -192,7 +192,7 @@ impl Sources {
 
     fn in_sources<'a>(&self, event: &'a Event) -> Option<&'a Frame> {
         let ours = |frame: &&Frame| frame.file.as_deref().is_some_and(|file| normal(file).starts_with(&self.root));
-        event.stack.frames().iter().find(ours).or_else(|| shown::place(&event.stack))
+        event.stack.frames().iter().find(ours).or_else(|| event.stack.place())
     }
 
     fn location(&self, frame: Option<&Frame>) -> Value {

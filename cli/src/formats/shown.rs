@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use shmaudit_core::report::{Frame, ObjectRef, Stack, Text};
+use shmaudit_core::report::{Frame, ObjectRef, Text};
 
-use crate::identity::base_name;
+/// The part of a path after its last slash.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
 
 /// Text without control characters, and without those that change the direction of what follows: `\n`, `\33`, `\u{202e}`.
 pub fn shown(text: &str) -> Cow<'_, str> {
@@ -45,12 +48,6 @@ pub fn label(object: &ObjectRef) -> String {
         (None, None, Some(shmid)) => format!("segment of shmid {shmid}"),
         _ => format!("{} of inode {}", object.family, object.ino),
     }
-}
-
-/// The place that a reader will look for: the innermost frame with a source, else the innermost.
-pub fn place(stack: &Stack) -> Option<&Frame> {
-    let frames = stack.frames();
-    frames.iter().find(|frame| frame.file.is_some()).or(frames.first())
 }
 
 /// `main posix_shm.c:16`, `main (prog)`, `prog+0x1139`

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use shmaudit_core::report::JSON_SCHEMA;
 
+use crate::build::{self, Variant};
 use crate::gallery::{Compiled, Gallery, command, conforms, ends};
 use crate::run::Run;
 use crate::trial::{Shown, Stop, Trials, Verdict, need};
@@ -17,6 +18,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("formats::json_schema_is_one_and_is_printed", schema);
     trials.add("formats::sarif_is_as_oasis_says", sarif);
     trials.add("formats::sarif_fingerprints_last", fingerprints);
+    trials.add("formats::another_build_is_the_same", another_build);
     trials.add("formats::junit_is_as_jenkins_says", junit);
     trials.add("formats::folded_stacks_make_a_flame_graph", folded);
     trials.add("formats::perfetto_reads_the_trace", perfetto);
@@ -99,6 +101,34 @@ fn fingerprints() -> Verdict {
     Ok(())
 }
 
+/// Other lines, another directory, no debug information: to every notion of the same there is, it is.
+fn another_build() -> Verdict {
+    let first = Gallery::of(&[])?;
+    let directory = place::directory("formats::another_build-source")?;
+    let source = directory.join("gallery.c");
+    let text = fs::read_to_string(build::own_source("gallery"))?;
+    fs::write(&source, "\n\n\n".to_string() + &text.replace("\nstatic ", "\n\nstatic "))?;
+    let program = build::program(&source, &Variant::of("cc", &["-O0"]))?;
+    let second = Gallery::of_program(&program, "formats::another_build", &[], |second| {
+        let baseline = first.file("json");
+        let ended = second.report(&["--format", "json", "--baseline"]).arg(baseline).end()?;
+        ends(&ended, "0")?;
+        let report: Value = serde_json::from_slice(&ended.stdout)?;
+        let known = array(&first.json("json")?["findings"]).count() as u64;
+        let told = (&report["findings"], &report["baseline"]["known"], &report["baseline"]["gone"]);
+        check!(array(told.0).count() == 0 && *told.1 == known && *told.2 == 0, "to the baseline it is news: {told:?}");
+        Ok(())
+    })?;
+    let junit = String::from_utf8(second.bytes("junit")?)?;
+    check!(junit.contains("left-* at make (gallery)"), "the place of a build without sources:\n{junit}");
+    let (one, other) = (results(&first)?, results(&second)?);
+    check!(one == other, "{one:?}\nare not\n{other:?}");
+    let ended = command().arg("diff").arg(first.file("json")).arg(second.file("json")).end()?;
+    ends(&ended, "0")?;
+    check!(ended.output().contains("nothing appeared, vanished or grew"), "a difference:\n{}", ended.output());
+    Ok(())
+}
+
 fn junit() -> Verdict {
     let xmllint = need("xmllint")?;
     let gallery = Gallery::of(&[])?;
@@ -115,9 +145,9 @@ fn junit() -> Verdict {
     let passed = count("string(//testcase[starts-with(@name, 'bad-detach')]/system-out)")?;
     check!(passed.contains("detached by shmdt"), "a warning says: {passed}");
     let name = count("string(//testcase[failure][contains(@name, 'left')]/@name)")?;
-    check!(name == "posix-leak: /shmaudit-gallery-left-# at make gallery.c", "it is called {name}");
+    check!(name == "posix-leak: /shmaudit-gallery-left-* at make gallery.c", "it is called {name}");
     let harmful = count("string(//testcase[failure][contains(@name, 'script')]/@name)")?;
-    check!(harmful.contains("<script>alert(#)<\\script>\\n\\33[#m;&\"'"), "the harmful name is {harmful}");
+    check!(harmful.contains("<script>alert(*)<\\script>*[*;&\"'"), "the harmful name is {harmful}");
     Ok(())
 }
 

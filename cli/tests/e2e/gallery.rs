@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::build::{self, Variant};
 use crate::clean::Turn;
 use crate::run::{Ended, Run};
-use crate::trial::{Shown, Stop};
+use crate::trial::{Shown, Stop, Verdict};
 use crate::{check, place};
 
 /// Every format and what its file is called.
@@ -46,11 +46,21 @@ impl Gallery {
 
     /// One more run.
     pub fn make(name: &str, arguments: &[&str]) -> Result<Gallery, Stop> {
-        let source = build::own_source("gallery");
         let program = build::own("gallery", &Variant::plain())?;
+        Gallery::of_program(&program, name, arguments, |_| Ok(()))
+    }
+
+    /// One of a program that does the same, looked at while what it left is there.
+    pub fn of_program(
+        program: &Path,
+        name: &str,
+        arguments: &[&str],
+        look: impl FnOnce(&Gallery) -> Verdict,
+    ) -> Result<Gallery, Stop> {
+        let source = build::own_source("gallery");
         let gallery = Gallery { directory: place::directory(name)? };
         let turn = Turn::take(&source)?;
-        let made = gallery.fill(&program, arguments);
+        let made = gallery.fill(program, arguments).and_then(|()| look(&gallery));
         drop(turn);
         // Taking it removes what was left.
         drop(Turn::take(&source)?);

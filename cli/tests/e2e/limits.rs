@@ -52,6 +52,14 @@ fn hit(what: &str, errno: &str, why: &str, summary: &str) -> Verdict {
     let said = ended.errors();
     let line = said.lines().find(|line| line.contains("limit-hit")).unwrap_or("");
     check!(line.ends_with(why) && line.contains(errno), "the report says:{}", Shown(&ended.stderr));
+    let remedy = match what {
+        "segments" | "pages" => "sysctl",
+        "addresses" => "Unmap",
+        "touches" => "posix_fallocate",
+        _ => "--shm-size",
+    };
+    let hint = |line: &str| line.starts_with("  hint: ") && line.contains(remedy);
+    check!(said.lines().any(hint), "no word of {remedy}:{}", Shown(&ended.stderr));
     check!(said.contains(&format!("SUMMARY: shmaudit: {summary} (")), "the report says:{}", Shown(&ended.stderr));
     Ok(())
 }

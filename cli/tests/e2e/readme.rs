@@ -9,7 +9,7 @@ use shmaudit_core::options::TABLE;
 use crate::build::{self, Variant};
 use crate::clean::Turn;
 use crate::gallery::{FORMATS, ends};
-use crate::run::Run;
+use crate::run::{Ended, Run};
 use crate::scenario::Scenario;
 use crate::trial::{Shown, Stop, Trials, Verdict};
 use crate::{check, place};
@@ -20,6 +20,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("readme::option_table", option_table);
     trials.add("readme::formats", formats);
     trials.add("readme::a_new_leak_fails_the_build", build_fails);
+    trials.add("readme::a_new_leak_fails_the_build_under_run", run_fails);
 }
 
 fn readme() -> Result<String, Stop> {
@@ -78,34 +79,69 @@ fn formats() -> Verdict {
     Ok(())
 }
 
-/// The lines of the README, run by a shell: first with a leak that is known, then with one more.
-fn build_fails() -> Verdict {
+/// The lines of the README that begin with this one.
+fn lines(first: &str) -> Result<Vec<String>, Stop> {
     let text = readme()?;
-    let block = text.lines().skip_while(|line| !line.ends_with("./tests")).take_while(|line| line.starts_with("    "));
-    let script: Vec<&str> = block.map(str::trim).collect();
-    check!(script.len() == 3, "not three lines: {script:?}");
-    let script = script.join("\n").replace("libshmaudit.so", &place::library().display().to_string());
-    let source = build::own_source("gallery");
+    let block = text.lines().skip_while(|line| *line != format!("    {first}"));
+    let lines: Vec<String> =
+        block.take_while(|line| line.starts_with("    ")).map(|line| line.trim().to_string()).collect();
+    check!(!lines.is_empty(), "the README does not have the line {first}");
+    Ok(lines)
+}
+
+/// A build whose tests leave so many objects, as a shell runs these lines in a directory.
+fn build(directory: &Path, left: &str, lines: &[String]) -> Result<Ended, Stop> {
+    let library = place::library().display().to_string();
+    let script = lines.join("\n").replace("libshmaudit.so", &library);
+    let script = script.replace("shmaudit run ", &format!("shmaudit run --library {library} "));
     let program = build::own("gallery", &Variant::plain())?;
-    let directory = place::directory("readme::build_fails")?;
     let commands = Path::new(env!("CARGO_BIN_EXE_shmaudit")).parent().unwrap_or(Path::new("/"));
     let path = format!("{}:{}", commands.display(), std::env::var("PATH").unwrap_or_default());
-    let build = |left: &str| {
-        let _turn = Turn::take(&source)?;
-        let tests = directory.join("tests");
-        fs::write(&tests, format!("#!/bin/sh\nexec {} 12 {left}\n", program.display()))?;
-        fs::set_permissions(&tests, PermissionsExt::from_mode(0o755))?;
-        let _ = fs::remove_dir_all(directory.join("journals"));
-        let run = Run::new("sh").args(["-e", "-c", &script]).within(&directory).env("PATH", &path);
-        run.end()
-    };
+    let _turn = Turn::take(&build::own_source("gallery"))?;
+    let tests = directory.join("tests");
+    fs::write(&tests, format!("#!/bin/sh\nexec {} 12 {left}\n", program.display()))?;
+    fs::set_permissions(&tests, PermissionsExt::from_mode(0o755))?;
+    let _ = fs::remove_dir_all(directory.join("journals"));
+    let run = Run::new("sh").args(["-e", "-c", &script]).within(directory).env("PATH", path);
+    run.env("XDG_STATE_HOME", directory.join("state")).end()
+}
+
+/// The lines of the README, run by a shell: first with a leak that is known, then with one more.
+fn build_fails() -> Verdict {
+    let directory = place::directory("readme::build_fails")?;
+    let lines = lines("SHMAUDIT_OPTIONS=journal=journals:log=off:report=off LD_PRELOAD=libshmaudit.so ./tests")?;
+    check!(lines.len() == 3, "not three lines: {lines:?}");
     fs::write(directory.join("known.json"), "")?;
-    build("3")?;
+    build(&directory, "3", &lines)?;
     fs::copy(directory.join("now.json"), directory.join("known.json"))?;
-    ends(&build("3")?, "0")?;
-    let ended = build("4")?;
+    ends(&build(&directory, "3", &lines)?, "0")?;
+    let ended = build(&directory, "4", &lines)?;
     ends(&ended, "1")?;
     check!(ended.output().contains("grew      error: posix-leak"), "it says{}", Shown(&ended.stdout));
-    drop(Turn::take(&source)?);
+    drop(Turn::take(&build::own_source("gallery"))?);
+    Ok(())
+}
+
+/// The same with `run` and a baseline; what is told afterwards holds what is known too.
+fn run_fails() -> Verdict {
+    let directory = place::directory("readme::run_fails")?;
+    let known = lines("shmaudit run --format json --report known.json ./tests")?;
+    let lines = lines("shmaudit run --error-exitcode 1 --baseline known.json ./tests")?;
+    let (step, after) = lines.split_at(1);
+    let ended = build(&directory, "3", step)?;
+    ends(&ended, "2")?;
+    check!(ended.errors().contains("known.json: No such file"), "without a baseline:{}", Shown(&ended.stderr));
+    ends(&build(&directory, "3", &known)?, "0")?;
+    let ended = build(&directory, "3", step)?;
+    ends(&ended, "0")?;
+    check!(ended.errors().contains("SUMMARY: shmaudit: nothing leaked; "), "of what is known:{}", Shown(&ended.stderr));
+    let ended = build(&directory, "4", step)?;
+    ends(&ended, "1")?;
+    let told = ended.errors().contains("posix-leak: POSIX object /shmaudit-gallery-left-0");
+    check!(told && ended.errors().contains("1 object leaked"), "of what is new:{}", Shown(&ended.stderr));
+    ends(&build(&directory, "4", after)?, "0")?;
+    let sarif = fs::read_to_string(directory.join("shmaudit.sarif"))?;
+    check!(sarif.contains("posix-leak") && sarif.contains("gallery-left-"), "it is not in the SARIF file");
+    drop(Turn::take(&build::own_source("gallery"))?);
     Ok(())
 }

@@ -91,7 +91,8 @@ fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> O
     let holder = match world.who_attached(object.id.shmid(), &candidates) {
         Some(pid) => match living.iter().find(|&&(_, known)| known == pid) {
             Some(&(slot, pid)) => format!("{}, which still runs,", say::process(world.ledger, slot, pid)),
-            None => format!("process {pid}, which is not audited,"),
+            // It may be another audit's: under plain preload every program that is executed has one of its own.
+            None => format!("{}, which this audit does not cover,", world.runner(pid)),
         },
         None if fate.lpid != 0 => {
             format!("a process that could not be found (process {} attached or detached last)", fate.lpid)

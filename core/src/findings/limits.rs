@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::sites::{Sites, site};
-use super::{Draft, Kind, Rule, World, say};
+use super::{Draft, Hint, Kind, Rule, World, say};
 use crate::calls::Call::{
     self, Creat, Dup, Dup2, Dup3, Fallocate, Fcntl, Ftruncate, MemfdCreate, Mmap, Mremap, Open, Openat, PosixFallocate,
     ShmOpen, Shmat, Shmctl, Shmget,
@@ -241,6 +241,7 @@ fn say(world: &mut World, hit: &Hit) -> Option<Draft> {
         bytes: hit.asked,
         event: Some(hit.event),
         related: hit.held.most.map(|most| ("most held", most)).into_iter().collect(),
+        hint: Hint { advice: advice(hit.full), command: None },
         ..Draft::new(Kind::LimitHit, message)
     })
 }
@@ -269,8 +270,9 @@ fn ended_on_a_full_mount(world: &mut World, findings: &mut Vec<Draft>) {
             say::size(bytes),
             say::size(space.bytes),
         );
+        let hint = Hint { advice: TOUCH, command: None };
         let draft = Draft::new(Kind::LimitHit, message);
-        findings.push(Draft { object: Some(object), bytes, event: Some(made), ..draft });
+        findings.push(Draft { object: Some(object), bytes, event: Some(made), hint, ..draft });
     }
 }
 
@@ -331,6 +333,26 @@ fn why(world: &mut World, hit: &Hit) -> Option<String> {
             None => "/dev/shm is full".into(),
         },
     })
+}
+
+/// What to do about a page for which there is no room.
+const TOUCH: &str = "Reserve the memory with posix_fallocate before it is touched: that fails with ENOSPC and not by a signal. \
+                     Free room in /dev/shm (shmaudit ls), or give it more (mount -o remount,size=; a container's --shm-size).";
+
+/// What to do where this is full.
+fn advice(full: Full) -> &'static str {
+    match full {
+        Full::Segments => {
+            "Remove the segments that nobody uses (shmaudit ls), or raise kernel.shmmni and kernel.shmall with sysctl."
+        }
+        Full::Segment => "Ask for less, or raise kernel.shmmax with sysctl.",
+        Full::Descriptors => "Close a descriptor when its object is mapped, or raise the limit (ulimit -n).",
+        Full::Files | Full::Bytes => {
+            "Free room in /dev/shm (shmaudit ls), or give it more (mount -o remount,size=; a container's --shm-size)."
+        }
+        Full::Addresses => "Unmap what is no longer used, or raise the limit.",
+        Full::Memory | Full::Locked | Full::FileSize | Full::OpenFiles => "Ask for less, or raise the limit.",
+    }
 }
 
 /// `3 were`

@@ -156,7 +156,7 @@ fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybod
             mode: segment.mode(),
         };
         let what = format!(
-            "System V segment {} (shmid {}) of {}, made by {by}",
+            "System V segment {} (shmid {}) of {}, made by {by},",
             say::key(segment.key),
             segment.shmid,
             say::size(segment.size)
@@ -190,7 +190,7 @@ fn files(world: &World, supervised: &Supervised, anybody: bool) -> Vec<Draft> {
         if was(facts)
             || attributed(facts)
             || supervised.foreign.contains(&identity(facts))
-            || !held && !(ours && anybody)
+            || !(held || ours && anybody)
         {
             continue;
         }
@@ -212,9 +212,9 @@ fn files(world: &World, supervised: &Supervised, anybody: bool) -> Vec<Draft> {
 fn draft(certain: bool, what: String, strange: Strange, command: String) -> Draft {
     let kind = Kind::UnattributedLeak;
     let message = match certain {
-        true => format!("{what}, is new and stays; no audited call of this tree made it."),
+        true => format!("{what} is new and stays: no audited call of this tree made it."),
         false => format!(
-            "{what}, is new and stays; no audited call made it: a process of this tree that was not audited may have, or \
+            "{what} is new and stays: no audited call made it; a process of this tree that was not audited may have, or \
              another program of the same user."
         ),
     };

@@ -9,7 +9,7 @@ const OPEN: char = '*';
 ///
 /// A part between separators is taken for changing if it has a digit, or if it is of six letters in mixed cases, as
 /// mkstemp(3) makes them. In printable ASCII; what is not, and what a suppression reads as a sign, is open too.
-pub(crate) fn pattern(name: &[u8]) -> String {
+pub fn pattern(name: &[u8]) -> String {
     let mut text = String::new();
     for part in name.split_inclusive(|byte| !byte.is_ascii_alphanumeric()) {
         let (word, separator) = match part.split_last() {

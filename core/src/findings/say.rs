@@ -66,8 +66,10 @@ pub(crate) fn maker(world: &mut World, index: ObjectIndex) -> String {
     let segment = world.segment(object.id).filter(|_| object.id.family == Family::Sysv).copied();
     match (segment, object.owner) {
         (Some(segment), _) if segment.cpid != 0 => world.outsider(segment.cpid),
-        (Some(Segment { cuid: user, .. }), _) | (None, Some(user)) => format!("somebody of user {user}, not audited"),
-        (None, None) => "somebody who is not audited".to_owned(),
+        (Some(Segment { cuid: user, .. }), _) | (None, Some(user)) => {
+            format!("somebody of user {user}, outside of this audit")
+        }
+        (None, None) => "somebody outside of this audit".to_owned(),
     }
 }
 

@@ -267,7 +267,10 @@ fn removed_but_kept() {
                    could not be found (process 77 attached or detached last) keeps it.";
     assert_eq!(one(&image, &mut kernel, LAST), ("sysv-pending-destroy", "warning", 1, 4225, message.into()));
     kernel.attachment(77, 0x7000, 0x9000, 0x11, 3);
-    assert!(one(&image, &mut kernel, LAST).4.contains("1 attachment by process 77, which is not audited, keeps it."));
+    assert!(one(&image, &mut kernel, LAST).4.contains("by process 77, which this audit does not cover, keeps it."));
+    kernel.programs.insert(77, b"post\ngres".to_vec());
+    let holder = "1 attachment by process 77 (post\\ngres), which this audit does not cover, keeps it.";
+    assert!(one(&image, &mut kernel, LAST).4.contains(holder));
     image.process(101, Some(0), END_UNKNOWN);
     kernel.attachment(101, 0x7000, 0x9000, 0x11, 3);
     kernel.alive.insert(101);

@@ -125,7 +125,7 @@ impl Vanished {
         };
         let since = missed.map_or_else(String::new, |missed| format!(" before {} looked for it", missed.call.name()));
         let message = format!(
-            "{}{}, made by {}, disappeared{since}: no audited process removed it, {by}.",
+            "{}{}, made by {}, disappeared{since}: no process of this audit removed it, {by}.",
             if sysv { "System V " } else { "POSIX object " },
             say::label(object),
             say::who(world.ledger, created),

@@ -5,12 +5,13 @@
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::Serialize;
 
 use super::stack::Events;
-use super::{Stack, Symbolize, Time};
+use super::{Place, Stack, Symbolize, Time, way};
 use crate::kernel::Kernel;
 use crate::layout::process::END_EXEC;
 use crate::ledger::{Holding, Ledger, Moment, StackId};
@@ -98,13 +99,16 @@ pub fn growth<W: Words + ?Sized>(
     let times = counter.moments.iter().map(|&moment| Time(moment)).collect();
     let mut events = Events::new(&ledger, symbolize);
     let mut sites: Vec<Site> = Vec::new();
-    let mut known: BTreeMap<(&'static str, &'static str, alloc::string::String), usize> = BTreeMap::new();
+    let mut known: BTreeMap<(&'static str, &'static str, String, Vec<String>), usize> = BTreeMap::new();
     for ((what, ..), (moment, held)) in counter.places {
         let event = events.event(moment);
         let (counts, bytes) = held.into_iter().unzip();
         let site = Site { what, call: event.call, counts, bytes, stack: event.stack };
-        // Two runs of one program have one place at two addresses.
-        let place = known.entry((what, site.call, crate::text::stack(&site.stack))).or_insert(sites.len());
+        // Two runs of one program have one place at two addresses, and an interpreter comes to one place by many lines of its
+        // own: a place is what people are shown of it, and the functions on the way.
+        let place = crate::text::place(&site.stack).unwrap_or_default();
+        let way = way(site.stack.frames().iter().map(Place::from));
+        let place = known.entry((what, site.call, place, way)).or_insert(sites.len());
         match sites.get_mut(*place) {
             Some(other) => other.add(&site),
             None => sites.push(site),

@@ -19,6 +19,10 @@ impl Report {
                 Some(shmid) => segments.as_ref().map(|segments| segment_now(object, shmid, made, segments)),
                 None => file_now(object, kernel),
             };
+            // The command would remove another's object, or nothing.
+            if matches!(finding.now, Some("gone" | "renewed")) {
+                finding.hint.command = None;
+            }
         }
     }
 }

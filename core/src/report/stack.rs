@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::{Event, Time};
+use super::{Event, Time, is_libc};
 use crate::ledger::{Ledger, Moment, StackId};
 use crate::reader::{ModuleRecord, ProcessRecord, Words};
 use crate::record::Slot;
@@ -114,10 +114,23 @@ impl Stack {
         &self.0
     }
 
+    /// The frame that a reader will look for: see [`place_of`].
+    pub fn place(&self) -> Option<&Frame> {
+        place_of(&self.0, |frame| (frame.module.as_deref(), frame.file.is_some()))
+    }
+
     /// The same number for stacks that are shared.
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
     }
+}
+
+/// The place that a reader will look for: the innermost frame with a source, else the innermost. The C library's sources are
+/// nobody's to look for, though its debug information may be the only one there. `of` tells a frame's module and whether it
+/// has a source.
+pub fn place_of<T>(frames: &[T], of: impl Fn(&T) -> (Option<&str>, bool)) -> Option<&T> {
+    let known = |frame: &&T| matches!(of(frame), (module, true) if !module.is_some_and(is_libc));
+    frames.iter().find(known).or(frames.first())
 }
 
 impl From<Vec<Frame>> for Stack {

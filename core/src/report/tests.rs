@@ -62,6 +62,55 @@ fn a_report_in_full() {
 }
 
 #[test]
+fn what_is_gone_by_now_is_not_removed_once_more() {
+    let mut image = Image::new();
+    image.process(100, None, END_EXIT);
+    let mut kernel = Tables::new();
+    for (name, ino) in [(b"gone", 7), (b"anew", 8), (b"here", 9)] {
+        image.add(made(name, ino));
+        kernel.file(core::str::from_utf8(name).unwrap(), ino, 1);
+    }
+    let got = |shmid: i32| Recorded {
+        flags: FLAG_CREATED,
+        ret: i64::from(shmid),
+        args: &[0x11, 1, 0o1600],
+        object: ObjectId::sysv(shmid),
+        ..event(Call::Shmget)
+    };
+    image.add(got(3));
+    let segment = |shmid: i32, cpid: u32| crate::kernel::Segment {
+        key: 0x11,
+        shmid,
+        size: 1,
+        cpid,
+        ctime: 9_999_999_999,
+        ..Default::default()
+    };
+    kernel.segment(segment(3, 100));
+    let mut report = conclude(&image.sources(), &mut kernel, &mut Invented, &Settings::default());
+    kernel.files.remove(&b"gone"[..]);
+    kernel.file("anew", 18, 1);
+    kernel.segments = Some(std::vec![segment(3, 999)]);
+    report.look_again(&mut kernel);
+    let leaks = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let told: Vec<_> = leaks
+        .map(|leak| {
+            let object = leak.object.as_ref().unwrap();
+            let name = object.name.as_ref().map_or("segment".into(), |name| name.to_utf8());
+            (name, leak.now, leak.hint.command.clone(), leak.said().contains("gone by now"))
+        })
+        .collect();
+    for (name, now, command, gone) in [
+        ("/gone", "gone", None, true),
+        ("/anew", "renewed", None, true),
+        ("/here", "there", Some("rm -f /dev/shm/here".into()), false),
+        ("segment", "renewed", None, true),
+    ] {
+        assert!(told.contains(&(name.into(), Some(now), command, gone)), "{name}: {told:?}");
+    }
+}
+
+#[test]
 fn what_exists_is_listed_first() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
@@ -96,6 +145,22 @@ fn a_ring_that_has_turned() {
     let summary = &report.summary;
     assert_eq!(summary.events + summary.events_lost, 101);
     assert_eq!(report.warnings.len(), 1);
+}
+
+#[test]
+fn the_place_to_look_at_is_the_programs() {
+    let frame = |function: &str, file: Option<&str>, module: &str| Frame {
+        function: Some(function.into()),
+        file: file.map(Into::into),
+        module: Some(module.into()),
+        ..Frame::default()
+    };
+    let place = |frames: &[Frame]| Stack::from(frames.to_vec()).place().and_then(|frame| frame.function.clone());
+    let libc = frame("start_thread", Some("pthread_create.c"), "/lib/libc.so.6");
+    assert_eq!(place(&[frame("worker", None, "/bin/a"), libc.clone()]).as_deref(), Some("worker"));
+    let qsort = frame("qsort", None, "/lib/libc.so.6");
+    assert_eq!(place(&[qsort, frame("main", Some("/a.c"), "/bin/a"), libc]).as_deref(), Some("main"));
+    assert_eq!(place(&[]), None);
 }
 
 #[test]

@@ -8,9 +8,8 @@ use shmaudit_core::findings::Kind;
 use shmaudit_core::report::{Event, Object, ObjectRef, Report};
 
 use super::super::Recording;
-use super::super::shown;
+use super::super::shown::{self, base_name};
 use super::{frame, uses};
-use crate::identity::base_name;
 
 /// Times are microseconds since the beginning.
 #[derive(Serialize)]
@@ -161,7 +160,9 @@ impl Maker {
         let what = &object.what;
         let earliest = uses.values().map(|&(from, _)| from).min();
         let latest = uses.values().map(|&(_, to)| to).max();
-        let start = object.created.as_ref().map(|made| made.time.0).or(earliest).unwrap_or(report.started.0);
+        // A call is in the records when it came back; who made the object has had to do with it since the call began.
+        let made = object.created.as_ref().map(|made| made.time.0);
+        let start = made.into_iter().chain(earliest).min().unwrap_or(report.started.0);
         let end = match (&object.removed, object.exists) {
             (_, true) => report.ended.0,
             (Some(removed), _) => removed.time.0,

@@ -269,8 +269,7 @@ fn another_size_than_expected() {
     let mut image = alone();
     image.add(opened(b"/x", 7, 0, 2, Opening { mode: 0o600, owner: 1000, size: 0 }));
     image.add(map);
-    let message =
-        "mmap of 0 bytes failed in prog[100]: /x, made by somebody of user 1000, not audited, had no size yet.";
+    let message = "mmap of 0 bytes failed in prog[100]: /x, made by somebody of user 1000, outside of this audit, had no size yet.";
     assert_eq!(only(kind, &image, &mut kernel).message, message);
     let mut image = alone();
     image.add(made(b"/x", 7));
@@ -291,7 +290,7 @@ fn created_without_exclusion() {
     image.add(opened(b"/x", 7, 0, 0o102, found));
     let draft = only(kind, &image, &mut kernel);
     let message = "shm_open in prog[100] with O_CREAT but without O_EXCL met /x 2 times, which was there before, made by somebody \
-                   of user 1000, not audited.";
+                   of user 1000, outside of this audit.";
     assert_eq!((draft.message.as_str(), draft.severity, draft.bytes), (message, Severity::Note, 99));
     // Its maker's record comes later, as when two run at once.
     image.add(opened(b"/x", 7, FLAG_CREATED, 0o302, found));
@@ -538,7 +537,7 @@ fn gone_without_a_removal() {
     kernel.segment(segment());
     none(kind, &image, &mut kernel);
     kernel.segments = Some(Vec::new());
-    let message = "System V segment 0x00000011 (shmid 3), made by prog[100], disappeared: no audited process removed it, somebody \
+    let message = "System V segment 0x00000011 (shmid 3), made by prog[100], disappeared: no process of this audit removed it, somebody \
                    else did.";
     assert_eq!(only(kind, &image, &mut kernel).message, message);
     kernel.settings.insert(Setting::ShmRmidForced, 1);
@@ -547,7 +546,7 @@ fn gone_without_a_removal() {
     kernel.file("x", 8, 4193);
     image.add(MISSING);
     let draft = only(kind, &image, &mut kernel);
-    let message = "POSIX object /x, made by prog[100], disappeared before shm_open looked for it: no audited process removed it, \
+    let message = "POSIX object /x, made by prog[100], disappeared before shm_open looked for it: no process of this audit removed it, \
                    somebody else did.";
     assert_eq!((draft.message.as_str(), draft.bytes), (message, 4193));
     assert_eq!((draft.event.unwrap().call, related(&draft)), (Call::ShmOpen, std::vec![("missed", Call::ShmOpen)]));

@@ -60,9 +60,16 @@ impl World<'_> {
 
     /// A process that need not be audited: `process 77 (postgres)`, `process 77, which has ended`.
     pub fn outsider(&mut self, pid: u32) -> String {
-        match self.kernel.program(pid) {
-            Some(name) => format!("process {pid} ({})", say::escaped(&name)),
-            None => format!("process {pid}, which has ended"),
-        }
+        self.named(pid).unwrap_or_else(|| format!("process {pid}, which has ended"))
+    }
+
+    /// The same of one that is known to run.
+    pub fn runner(&mut self, pid: u32) -> String {
+        self.named(pid).unwrap_or_else(|| format!("process {pid}"))
+    }
+
+    fn named(&mut self, pid: u32) -> Option<String> {
+        let name = self.kernel.program(pid)?;
+        Some(format!("process {pid} ({})", say::escaped(&name)))
     }
 }

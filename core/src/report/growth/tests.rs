@@ -61,6 +61,25 @@ fn an_attacher_that_never_lets_go() {
 }
 
 #[test]
+fn one_place_by_many_lines_of_its_callers() {
+    let (mut image, mut kernel) = (Image::new(), Tables::new());
+    image.process(100, None, END_UNKNOWN);
+    kernel.alive.insert(100);
+    // f20:1 of f60 at three lines, f20:2, and f20:1 of f40.
+    for (second, frames) in
+        [&[0x2001, 0x6001][..], &[0x2001, 0x6002], &[0x2001, 0x6003], &[0x2002, 0x6001], &[0x2001, 0x4001]]
+            .into_iter()
+            .enumerate()
+    {
+        image.add(at(second as u64, Event { frames, ..attach(0x10000 * (second as i64 + 1)) }));
+    }
+    let held = |growth: &Growth| growth.sites.iter().map(|site| site.counts[3]).collect::<Vec<u64>>();
+    let (growth, _) = counted(&image, &mut kernel);
+    assert_eq!(growth.sites.len(), 3, "{growth:?}");
+    assert_eq!(held(&growth).iter().max(), Some(&3), "{growth:?}");
+}
+
+#[test]
 fn objects_until_they_are_removed() {
     let (mut image, mut kernel) = (Image::new(), Tables::new());
     image.process(100, None, END_EXIT);
