@@ -137,6 +137,11 @@ pub fn is_vfork_child() -> bool {
     if filter::is_none() { !is_own_pid(sys::getpid()) } else { vfork::is_child() }
 }
 
+/// The pid of the calling `vfork` child; 0 where the kernel may not be asked.
+pub fn vfork_child_pid() -> u64 {
+    if filter::is_none() { sys::getpid() as u64 } else { 0 }
+}
+
 /// Whether `pid` is that of the process whose memory this is.
 pub fn is_own_pid(pid: i32) -> bool {
     pid as u32 == PID.load(Ordering::Relaxed)
@@ -236,7 +241,7 @@ fn take_slot(recorder: &Recorder) -> u32 {
         }
     }
     let places = || (0..room as u32).filter_map(|number| place(recorder, number).map(|place| (number, place)));
-    let session = recorder.word(header::SESSION).load(Ordering::Relaxed) != 0;
+    let session = recorder.is_session();
     // A supervisor keeps what it has stored, and knows who was killed.
     let free = if session { slot::STATE_SAVED } else { slot::STATE_ENDED };
     let told =

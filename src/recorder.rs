@@ -225,6 +225,11 @@ impl Recorder {
         }
     }
 
+    /// Whether a supervisor keeps it.
+    pub fn is_session(&self) -> bool {
+        self.word(header::SESSION).load(Ordering::Relaxed) == 1
+    }
+
     /// Whether any call of the tree was about shared memory: who makes none hears nothing of the audit.
     pub fn is_concerned(&self) -> bool {
         let counters = self.region(Region::Counters);

@@ -143,6 +143,12 @@ fn replacing(call: Call, args: &[u64], path: Option<*const c_char>, real: impl F
         }
     };
     replaced(true);
+    // Who supervises cannot tell otherwise what became of a child that has no record of its own.
+    let supervised = child && seen.audit().is_some_and(|audit| audit.recorder.is_session());
+    let pid = if supervised { process::vfork_child_pid() } else { 0 };
+    let noted = [args.first().copied().unwrap_or(pid), pid];
+    let noted = noted.get(..=args.len().min(1)).unwrap_or(&[]);
+    let begun = if supervised { Some(seen.begin(About::args(noted))) } else { None };
     vfork::over();
     let result = real();
     let failed = errno::get();
@@ -151,6 +157,10 @@ fn replacing(call: Call, args: &[u64], path: Option<*const c_char>, real: impl F
         vfork::begun();
     }
     errno::set(failed);
+    if let Some(begun) = begun {
+        begun.end(i64::from(result), true);
+        return result;
+    }
     let readable = errno::says_path_was_read();
     let path = path.filter(|path| readable && !path.is_null());
     // SAFETY: the kernel has read the path without a fault.

@@ -27,6 +27,7 @@ mod endings;
 mod explain;
 mod family;
 mod formats;
+mod grove;
 mod hardship;
 mod harm;
 mod header;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
     machine_plan::add(&mut trials);
     machine_top::add(&mut trials);
     supervised::add(&mut trials);
+    grove::add(&mut trials);
     formats::add(&mut trials);
     html::add(&mut trials);
     diff::add(&mut trials);
