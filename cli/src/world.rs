@@ -42,6 +42,20 @@ impl Kernel for World {
         }
     }
 
+    fn shm_files(&mut self) -> Option<Vec<(Vec<u8>, FileFacts)>> {
+        let entries = fs::read_dir(OsStr::from_bytes(SHM_MOUNT)).ok()?;
+        let fact = |entry: std::io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            match self.shm_file(name.as_bytes()) {
+                Lookup::Found(facts) if facts.mode & libc::S_IFMT == libc::S_IFREG => {
+                    Some((name.as_bytes().to_vec(), facts))
+                }
+                _ => None,
+            }
+        };
+        Some(entries.filter_map(fact).collect())
+    }
+
     fn maps(&mut self, pid: u32) -> Option<Vec<u8>> {
         fs::read(format!("/proc/{pid}/maps")).ok()
     }

@@ -32,7 +32,7 @@ use crate::calls::{CALLS, Call};
 use crate::ledger::{Ledger, Moment, ObjectIndex};
 use crate::record::{Event, ObjectId};
 
-pub use unfinished::settle_makings;
+pub use unfinished::{settle_makings, settle_names};
 pub use world::{Concluding, Fate, Presence, World, living};
 
 /// How bad it is.

@@ -156,6 +156,10 @@ pub trait Kernel {
     /// Whether that very process runs: not a zombie, of this start time (in clock ticks since boot; 0: not known), and not
     /// a younger one of the same pid: it was seen running at `seen` (nanoseconds since 1970; 0: not known).
     fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool;
+    /// All files under [`SHM_MOUNT`] by name; `None` where nobody needs to know.
+    fn shm_files(&mut self) -> Option<Vec<(Vec<u8>, FileFacts)>> {
+        None
+    }
     /// A number under /proc/sys.
     fn setting(&mut self, _: Setting) -> Option<u64> {
         None

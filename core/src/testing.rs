@@ -228,6 +228,9 @@ impl Kernel for Tables {
             None => Lookup::Missing,
         }
     }
+    fn shm_files(&mut self) -> Option<Vec<(Vec<u8>, FileFacts)>> {
+        Some(self.files.iter().map(|(name, facts)| (name.clone(), *facts)).collect())
+    }
     fn maps(&mut self, pid: u32) -> Option<Vec<u8>> {
         self.maps.get(&pid).map(|text| text.clone().into_bytes())
     }

@@ -102,10 +102,10 @@ impl Group {
             let _ = kill_process(doorbell, Signal::KILL);
             let _ = waitpid(Some(doorbell), WaitOptions::empty());
         }
-        if let (Home::New { foreground: true }, Some(terminal)) = (self.of_program, &self.terminal) {
-            if let Some(group) = own_group() {
-                let _ = tcsetpgrp(terminal.as_fd(), group);
-            }
+        if let (Home::New { foreground: true }, Some(terminal), Some(group)) =
+            (self.of_program, &self.terminal, own_group())
+        {
+            let _ = tcsetpgrp(terminal.as_fd(), group);
         }
     }
 
@@ -175,7 +175,7 @@ fn ring() {
                 watched = Some(came.value);
             }
             Some(came) if came.signal != libc::SIGCONT && watched.is_none() => {}
-            None if !watched.is_some_and(|program| !is_stopped(program)) => {}
+            None if watched.is_none_or(is_stopped) => {}
             Some(_) | None => {
                 watched = None;
                 signals::send(supervisor, libc::SIGCONT);

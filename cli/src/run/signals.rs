@@ -74,8 +74,8 @@ impl Set {
 
 /// Sends a signal to a process. A process that has gone gets none.
 pub fn send(pid: u32, signal: i32) {
-    // SAFETY: no memory is passed; a pid is never 0 or negative here, which would be a group.
     if pid > 0 {
+        // SAFETY: no memory is passed; a pid is never 0 or negative here, which would be a group.
         unsafe { libc::kill(pid as libc::pid_t, signal) };
     }
 }

@@ -1,13 +1,9 @@
 //! The kernel's tables of shared memory at one moment, and a world that answers from those of a session's end.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
+use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, Setting, Space};
 use shmaudit_core::procfs::Segment;
 
 use super::told::Bytes;
@@ -25,24 +21,10 @@ pub struct Tables {
 impl Tables {
     /// As they are now.
     pub fn now() -> Tables {
-        Tables { segments: World.segments(), files: files() }
+        let named = |(name, facts): (Vec<u8>, FileFacts)| (Bytes::from(&name[..]), facts);
+        let files = World.shm_files().map(|files| files.into_iter().map(named).collect());
+        Tables { segments: World.segments(), files }
     }
-}
-
-/// The files of the shm mount, directories not looked into.
-fn files() -> Option<Vec<(Bytes, FileFacts)>> {
-    let mount = Path::new(OsStr::from_bytes(SHM_MOUNT));
-    let entries = fs::read_dir(mount).ok()?;
-    let fact = |entry: std::io::Result<fs::DirEntry>| {
-        let name = entry.ok()?.file_name();
-        match World.shm_file(name.as_bytes()) {
-            Lookup::Found(facts) if facts.mode & libc::S_IFMT == libc::S_IFREG => {
-                Some((Bytes::from(name.as_bytes()), facts))
-            }
-            _ => None,
-        }
-    };
-    Some(entries.filter_map(fact).collect())
 }
 
 /// The world as it was when a session ended: nobody of its tree runs.
@@ -71,6 +53,11 @@ impl Kernel for Then {
             None => Lookup::Unreadable,
             Some(files) => files.get(name).map_or(Lookup::Missing, |&facts| Lookup::Found(facts)),
         }
+    }
+
+    fn shm_files(&mut self) -> Option<Vec<(Vec<u8>, FileFacts)>> {
+        let files = self.files.as_ref()?;
+        Some(files.iter().map(|(name, facts)| (name.clone(), *facts)).collect())
     }
 
     fn maps(&mut self, _: u32) -> Option<Vec<u8>> {

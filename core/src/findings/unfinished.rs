@@ -1,7 +1,8 @@
 //! Objects whose makers were killed in the very call that made them: the kernel has them, and no record of theirs has an
 //! end. A call that was to make such an object, by the process that the kernel names or of the name it has, made it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::kernel::{Kernel, Lookup, Segment};
 use crate::ledger::{Ledger, Makes, Making};
@@ -40,6 +41,27 @@ pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
         if let Some(id) = found {
             ledger.made(number, id);
         }
+    }
+}
+
+/// Names by the kernel's word: a process that was killed when it had renamed or removed an object, and had not yet noted
+/// that, leaves its relatives' records behind the truth.
+pub fn settle_names(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
+    let Some(files) = kernel.shm_files() else { return };
+    let mut names: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
+    for (name, facts) in files {
+        names.entry((facts.dev, facts.ino)).or_default().push(name);
+    }
+    let mut stale = Vec::new();
+    for (index, object) in ledger.objects().filter(|(_, object)| object.id.family == Family::Posix) {
+        let Some(there) = names.get(&(object.id.dev, object.id.ino)) else { continue };
+        let right = object.removed.is_none() && there.iter().any(|name| object.name.as_deref() == Some(&name[..]));
+        if let Some(name) = there.first().filter(|_| !right) {
+            stale.push((index, name.clone()));
+        }
+    }
+    for (index, name) in stale {
+        ledger.found(index, &name);
     }
 }
 

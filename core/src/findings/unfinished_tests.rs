@@ -121,3 +121,17 @@ fn an_end_that_is_not_whole_is_none() {
         assert_eq!(seen, [(State::Begun, ObjectId::NONE)], "word {word}");
     }
 }
+
+#[test]
+fn a_rename_whose_maker_was_killed_before_it_was_noted() {
+    let mut image = Image::new();
+    image.process(100, None, END_UNKNOWN);
+    let object = ObjectId { family: Family::Posix, dev: 9, ino: 7 };
+    let args = &[0o102, 0o600];
+    image.add(Event { flags: FLAG_CREATED, data: b"/a", args, object, frames: &[0x10], ..event(Call::ShmOpen) });
+    let mut kernel = Tables::new();
+    kernel.file("b", 7, 55);
+    let leaks = found(&image, &mut kernel);
+    assert!(leaks.iter().any(|(kind, name, _)| kind == "posix-leak" && name == "/b"), "{leaks:?}");
+    assert!(leaks.iter().all(|(kind, ..)| kind != "vanished"), "{leaks:?}");
+}

@@ -13,9 +13,10 @@ use super::sites::Sites;
 use super::{Draft, Kind, Presence, Rule, World, say};
 use crate::calls::Call;
 use crate::kernel::Setting;
-use crate::layout::process::END_EXEC;
+use crate::layout::process::{END_EXEC, END_EXIT};
 use crate::layout::{hash_name, hash_shmid};
-use crate::ledger::{Ledger, Moment, Object, ObjectIndex, name_of};
+use crate::ledger::{Ledger, Moment, Object, ObjectIndex, name_of, name_under_mount};
+use crate::reader::ProcessRecord;
 use crate::record::{Event, Family, State};
 
 const ENOENT: i32 = 2;
@@ -29,6 +30,7 @@ struct Vanished {
     /// Names and ids, by their hashes, that were removed before their maker's record was written.
     removed: Sites<()>,
     spawned: bool,
+    renamed: bool,
 }
 
 pub(super) fn rule() -> Box<dyn Rule> {
@@ -38,7 +40,22 @@ pub(super) fn rule() -> Box<dyn Rule> {
 impl Rule for Vanished {
     fn watches(&self) -> &'static [Call] {
         use Call::{Open, Openat, PosixSpawn, PosixSpawnp, ShmOpen, ShmUnlink, Shmat, Shmctl, Unlink, Unlinkat};
-        &[ShmOpen, Open, Openat, Shmat, Shmctl, ShmUnlink, Unlink, Unlinkat, PosixSpawn, PosixSpawnp]
+        use Call::{Rename, Renameat, Renameat2};
+        &[
+            ShmOpen,
+            Open,
+            Openat,
+            Shmat,
+            Shmctl,
+            ShmUnlink,
+            Unlink,
+            Unlinkat,
+            PosixSpawn,
+            PosixSpawnp,
+            Rename,
+            Renameat,
+            Renameat2,
+        ]
     }
 
     fn before(&mut self, ledger: &mut Ledger, event: &Event, object: Option<ObjectIndex>) {
@@ -56,6 +73,13 @@ impl Rule for Vanished {
             Call::Shmctl if event.errno == 0 && event.arg(1) & !IPC_64 == IPC_RMID && object.is_none() => {
                 self.removed.at(hash_shmid(event.object.shmid()), || ());
             }
+            // A rename is noted after it: what others did to either name at that moment may stand before or behind it.
+            Call::Rename | Call::Renameat | Call::Renameat2 if event.errno == 0 => {
+                for name in event.data.splitn(2, |&byte| byte == 0).filter_map(name_under_mount) {
+                    self.removed.at(hash_name(name), || ());
+                }
+                self.renamed = true;
+            }
             Call::PosixSpawn | Call::PosixSpawnp if event.state == State::Done && event.errno == 0 => {
                 self.spawned = true;
             }
@@ -67,6 +91,9 @@ impl Rule for Vanished {
         if !self.knows_removals(world) {
             return;
         }
+        // Who was killed when it had renamed an object over another, and not noted that.
+        let killed = |process: &ProcessRecord| !matches!(process.end, END_EXIT | END_EXEC) && !world.runs(process);
+        let unnoted = self.renamed && world.ledger.processes().iter().any(killed);
         let mount = world.space().map(|space| space.dev);
         let ledger = world.ledger;
         for (index, object) in ledger.objects() {
@@ -81,6 +108,7 @@ impl Rule for Vanished {
                     let by_shm_open = object.created.is_some_and(|created| created.call == Call::ShmOpen);
                     let name = object.name.as_deref().filter(|name| !name.contains(&b'/'));
                     by_shm_open
+                        && !unnoted
                         && name.is_some_and(|name| self.removed.get(hash_name(name)).is_none())
                         && mount == Some(object.id.dev)
                 }

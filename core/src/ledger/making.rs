@@ -69,6 +69,12 @@ impl Ledger {
         Some(index)
     }
 
+    /// The kernel has object `index` under this name, whatever the records say.
+    pub fn found(&mut self, index: ObjectIndex, name: &[u8]) {
+        self.named(index, Some(name));
+        self.with(index, |object| (object.removed, object.removing) = (None, None));
+    }
+
     /// A record of a call that may make an object was begun and never ended.
     pub(super) fn making(&mut self, event: &Event) {
         let makes = match event.call {

@@ -194,7 +194,7 @@ impl Ledger {
         }
     }
 
-    fn named(&mut self, index: ObjectIndex, name: Option<&[u8]>) {
+    pub(super) fn named(&mut self, index: ObjectIndex, name: Option<&[u8]>) {
         let Some(name) = name else { return };
         let name: Rc<[u8]> = Rc::from(name);
         self.by_name.insert(name.clone(), index);

@@ -33,6 +33,7 @@ pub fn conclude<W: Words + ?Sized>(
     let mut rules = Rules::default();
     let mut ledger = Ledger::replay(sources, |ledger, event, object| rules.before(ledger, event, object));
     findings::settle_makings(&mut ledger, kernel);
+    findings::settle_names(&mut ledger, kernel);
     let began = sources.began() / 1_000_000_000;
     let supervised = settings.supervised.as_ref();
     let mut world = World::new(&ledger, kernel, settings.concluding, began).with(supervised);
