@@ -75,9 +75,7 @@ pub struct Wishes {
 /// Writes the recordings in this format.
 pub fn write(out: &mut dyn Write, format: Format, recordings: &[Recording], wishes: &Wishes) -> io::Result<()> {
     match format {
-        Format::Text => {
-            recordings.iter().try_for_each(|recording| text::write(out, &recording.report, wishes.terminal))
-        }
+        Format::Text => texts(out, recordings, wishes.terminal),
         Format::Json => recordings.iter().try_for_each(|recording| json(out, &recording.report)),
         Format::Sarif => sarif::write(out, recordings, &wishes.source_root),
         Format::Junit => junit::write(out, recordings),
@@ -92,6 +90,25 @@ fn told(recordings: &[Recording]) -> Vec<&Report> {
     let all = || recordings.iter().map(|recording| &recording.report);
     let told: Vec<&Report> = all().filter(|report| !report.is_silent()).collect();
     if told.is_empty() { all().collect() } else { told }
+}
+
+/// Of several, each under a line that says which it is.
+fn texts(out: &mut dyn Write, recordings: &[Recording], terminal: Terminal) -> io::Result<()> {
+    for (number, Recording { report, .. }) in recordings.iter().enumerate() {
+        if recordings.len() > 1 && !report.is_silent() {
+            let blank = if number == 0 { "" } else { "\n" };
+            let command: Vec<String> = report.command.iter().map(shown::text).collect();
+            let of = format!("{} of {}", number + 1, recordings.len());
+            writeln!(
+                out,
+                "{blank}shmaudit: recording {of}: {}, begun {}",
+                command.join(" "),
+                shown::date(report.started.0)
+            )?;
+        }
+        text::write(out, report, terminal)?;
+    }
+    Ok(())
 }
 
 fn json(out: &mut dyn Write, report: &Report) -> io::Result<()> {

@@ -17,7 +17,7 @@ use shmaudit_core::words;
 
 use super::Recording;
 use super::groups::{Group, groups};
-use super::shown::{self, base_name, shown};
+use super::shown::{self, base_name, date, shown, written};
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
@@ -104,19 +104,6 @@ pub fn write(out: &mut dyn Write, recordings: &[Recording]) -> io::Result<()> {
         data: data::data(recordings, began, ended)?,
     };
     page.write_into(out)
-}
-
-fn written(write: impl FnOnce(&mut shmaudit_core::line::Line)) -> String {
-    let mut buffer = [0u8; 64];
-    let mut line = shmaudit_core::line::Line::new(&mut buffer);
-    write(&mut line);
-    String::from_utf8_lossy(line.as_bytes()).into_owned()
-}
-
-/// `2026-01-31 12:34:56 UTC`
-fn date(time: u64) -> String {
-    let text = written(|line| words::rfc3339(line, time));
-    format!("{} UTC", text.split('.').next().unwrap_or(&text).replace('T', " "))
 }
 
 fn size(bytes: u64) -> String {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use shmaudit_core::line::Line;
 use shmaudit_core::report::{Frame, ObjectRef, Text};
+use shmaudit_core::words;
 
 /// The part of a path after its last slash.
 pub fn base_name(path: &str) -> &str {
@@ -48,6 +50,20 @@ pub fn label(object: &ObjectRef) -> String {
         (None, None, Some(shmid)) => format!("segment of shmid {shmid}"),
         _ => format!("{} of inode {}", object.family, object.ino),
     }
+}
+
+/// What the core writes into a line of its own.
+pub fn written(write: impl FnOnce(&mut Line)) -> String {
+    let mut buffer = [0u8; 64];
+    let mut line = Line::new(&mut buffer);
+    write(&mut line);
+    String::from_utf8_lossy(line.as_bytes()).into_owned()
+}
+
+/// `2026-01-31 12:34:56 UTC`
+pub fn date(time: u64) -> String {
+    let text = written(|line| words::rfc3339(line, time));
+    format!("{} UTC", text.split('.').next().unwrap_or(&text).replace('T', " "))
 }
 
 /// `main posix_shm.c:16`, `main (prog)`, `prog+0x1139`

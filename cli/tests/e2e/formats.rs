@@ -10,6 +10,7 @@ use shmaudit_core::report::JSON_SCHEMA;
 use crate::build::{self, Variant};
 use crate::gallery::{Compiled, Gallery, command, conforms, ends};
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::trial::{Shown, Stop, Trials, Verdict, need};
 use crate::{check, fail, log, place};
 
@@ -25,6 +26,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("formats::text_is_plain_elsewhere", plain_text);
     trials.add("formats::text_on_a_terminal", terminal);
     trials.add("formats::no_recording_breaks_one", every_recording);
+    trials.add("formats::several_recordings_are_told_apart", several);
     trials.add("formats::a_full_disk_is_said", full_disk);
 }
 
@@ -287,6 +289,35 @@ fn every_recording() -> Verdict {
             let _: Value = serde_json::from_slice(&ended.stdout)?;
         }
     }
+    Ok(())
+}
+
+/// Sessions are not one recording: what a format holds of them, it holds of each.
+fn several() -> Verdict {
+    let directory = place::directory("formats::several")?;
+    let scenario = Scenario::named("leak_posix");
+    let program = scenario.program(&Variant::plain())?;
+    for session in ["one", "two"] {
+        let run = command().args(["run", "--library"]).arg(place::library()).args(["-o", session]).arg(&program);
+        let (ended, _) = scenario.turn()?.run(run.within(&directory))?;
+        ends(&ended, "0")?;
+        check!(!ended.errors().contains("recording 1 of"), "one alone is numbered: {}", ended.errors());
+    }
+    let report = |format: &str| -> Result<String, Stop> {
+        let ended = command().args(["report", "one", "two", "--format", format]).within(&directory).end()?;
+        ends(&ended, "1")?;
+        Ok(ended.output())
+    };
+    let text = report("text")?;
+    for number in 1..3 {
+        let line = format!("shmaudit: recording {number} of 2: {}, begun 20", program.display());
+        check!(text.lines().any(|told| told.starts_with(&line)), "not {line}:\n{text}");
+    }
+    check!(report("json")?.lines().count() == 2, "not a document each");
+    check!(report("junit")?.matches("<testsuite ").count() == 2, "not a suite each");
+    let sarif: Value = serde_json::from_str(&report("sarif")?)?;
+    check!(array(&sarif["runs"]).count() == 1 && array(&sarif["runs"][0]["invocations"]).count() == 2, "{sarif}");
+    check!(report("folded")? == "leak_posix;main;shm_open 8386\n", "not their sum: {}", report("folded")?);
     Ok(())
 }
 

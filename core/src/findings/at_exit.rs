@@ -121,10 +121,11 @@ fn leave<'p>(
             _ => world.maps_unreadable(process.slot, process.pid),
         },
     });
-    if made.order < left.first.order {
-        left.first = made;
-    }
     left.same &= left.object == object;
+    if made.order < left.first.order {
+        // By their order, which is the same in every run, and not by addresses.
+        (left.first, left.object) = (made, object);
+    }
     left.count += 1;
     left.bytes = left.bytes.saturating_add(bytes);
     let who = (process.slot, process.pid);

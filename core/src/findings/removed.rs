@@ -30,6 +30,8 @@ struct Use {
     event: Moment,
     errno: i32,
     object: ObjectIndex,
+    /// Whether it was always that one.
+    same: bool,
     removed: Moment,
     /// 0 where it turned out to be no mistake.
     count: u64,
@@ -169,7 +171,9 @@ impl UseAfterRemove {
         let (object, errno) = (object?, event.errno);
         let event = ledger.moment(event);
         let place = mix(&[site(event, removed.order), removed.stack.number()]);
-        self.uses.at(place, || Use { event, errno, object, removed, count: 0 })?.count += 1;
+        let used = self.uses.at(place, || Use { event, errno, object, same: true, removed, count: 0 })?;
+        used.same &= used.object == object;
+        used.count += 1;
         Some(place)
     }
 }
@@ -183,11 +187,13 @@ fn say(world: &World, used: &Use) -> Draft {
         by => (by, ""),
     };
     let message = format!(
-        "{} of {} failed with {}{} in {who}: {by} had removed it{itself}{}.",
+        "{} of {}{} failed with {}{} in {who}: {by} had removed {}{itself}{}.",
         used.event.call.name(),
         object.map(say::label).unwrap_or_default(),
+        if used.same { "" } else { " and others" },
         say::errno(used.errno),
         say::times(used.count),
+        if used.same { "it" } else { "them" },
         if again { " already" } else { "" },
     );
     let created = object.and_then(|object| object.created.filter(|_| object.certain));

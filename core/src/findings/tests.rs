@@ -330,6 +330,25 @@ fn held_at_a_normal_exit() {
 }
 
 #[test]
+fn of_several_the_first_is_named() {
+    // The first is mapped above the second, as the kernel does it, or below it.
+    for addresses in [[0x9000, 0x5000], [0x5000, 0x9000]] {
+        let mut image = Image::new();
+        image.process(100, None, END_EXIT);
+        for ((name, ino), address) in [(&b"/one"[..], 7), (b"/two", 8)].into_iter().zip(addresses) {
+            image.add(made(name, ino));
+            image.add(Event { args: &[3, 4096], object: posix(ino), ..event(Call::Ftruncate) });
+            let map = Event { ret: address, args: &[0, 4096, 3, 1, 3, 0], frames: &[0x44], ..event(Call::Mmap) };
+            image.add(Event { object: posix(ino), ..map });
+            image.add(Event { args: &[3], object: posix(ino), ..event(Call::Close) });
+            image.add(Event { data: name, ..event(Call::ShmUnlink) });
+        }
+        let said = told(&image, &mut Tables::new(), None);
+        assert!(said[0].4.starts_with("2 mappings of /one and others, 8192 bytes in all,"), "{addresses:x?}: {said:?}");
+    }
+}
+
+#[test]
 fn the_first_shmid_of_a_namespace() {
     let (mut image, mut kernel) = (alone(), Tables::new());
     image.add(got(0));

@@ -100,6 +100,15 @@ fn a_name_used_after_its_removal() {
     assert!(
         all[1].message.ends_with("shm_unlink of /x failed with ENOENT in prog[100]: prog[101] had removed it already.")
     );
+    // Another of the same, in the same places.
+    let mut others = alone();
+    for (name, ino) in [(&b"/x"[..], 7), (b"/y", 8)] {
+        others.add(made(name, ino));
+        others.add(unlink(name));
+        others.add(Event { data: name, ..MISSING });
+    }
+    let message = "shm_open of /x and others failed with ENOENT 2 times in prog[100]: it had removed them itself.";
+    assert_eq!(only(kind, &others, &mut kernel).message, message);
     // It comes back, made by whomever: they waited.
     image.add(Event { flags: 0, ..made(b"///x", 8) });
     none(kind, &image, &mut kernel);
