@@ -182,6 +182,12 @@ impl Seen {
         Seen { audit, call, started: if audit.is_some() { clock::now() } else { 0 } }
     }
 
+    /// Nanoseconds since the call began; `unix_ns` is the time now.
+    pub fn passed(&self, unix_ns: u64) -> u64 {
+        let ticks = clock::now().wrapping_sub(self.started);
+        self.audit.map_or(0, |audit| clock::nanoseconds(&audit.recorder, ticks, unix_ns))
+    }
+
     /// The audit that takes note, if there is one.
     pub fn audit(&self) -> Option<&'static Audit> {
         self.audit

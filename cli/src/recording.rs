@@ -57,12 +57,22 @@ impl Opened {
             }
             let together =
                 journals.get_or_insert_with(|| Opened { path: path.clone(), recorders: Vec::new(), told: None });
-            for journal in in_directory(path)? {
-                together.recorders.push(readable(&journal, Stored::journal(&journal))?);
+            // In a directory one that cannot be read does not hide the others.
+            let inside = in_directory(path)?;
+            let alone = !path.is_dir() || inside.len() == 1;
+            for journal in inside {
+                match readable(&journal, Stored::journal(&journal)) {
+                    Ok(recorder) => together.recorders.push(recorder),
+                    Err(message) if alone => return Err(message),
+                    Err(message) => crate::say(&format!("{message}: left out")),
+                }
             }
         }
         if let Some(together) = journals {
             let found = together.recorders.len();
+            if found == 0 {
+                return Err(format!("{}: no journal in it can be read", together.path.display()));
+            }
             if found > sources::MOST {
                 return Err(format!("{found} journals: at most {} are read as one; name fewer", sources::MOST));
             }

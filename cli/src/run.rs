@@ -190,6 +190,11 @@ impl Prepared {
             told.outsiders = tree.outsiders().to_vec();
             let _ = told.write(directory);
         });
+        if !slots::had(&self.recorder, program)
+            && let Some(exe) = preload::program(&arguments.command[0])
+        {
+            supervision.tree.program_is_outside(program, &told.command, &exe);
+        }
         told.outsiders = supervision.tree.outsiders().to_vec();
         if let Some(error) = supervision.store.refusal() {
             say(&format!("{}: {error}: calls were lost", self.directory.display()));

@@ -36,6 +36,7 @@ pub use stacks::{Moment, StackId, Stacks};
 pub struct Ledger {
     objects: Vec<Object>,
     by_id: BTreeMap<ObjectId, ObjectIndex>,
+    has_renamed: bool,
     by_name: BTreeMap<Rc<[u8]>, ObjectIndex>,
     by_key: BTreeMap<i32, ObjectIndex>,
     processes: Vec<ProcessRecord>,
@@ -113,6 +114,11 @@ impl Ledger {
     /// The object that is known by `id` now.
     pub fn find(&self, id: ObjectId) -> Option<ObjectIndex> {
         self.by_id.get(&id).copied()
+    }
+
+    /// Whether a file of the shm mount was given another name.
+    pub fn has_renamed(&self) -> bool {
+        self.has_renamed
     }
 
     /// The object that `name`, without leading slashes, leads to now.

@@ -269,7 +269,9 @@ impl Summary {
             Severity::Warning => change(&mut self.warnings, 1),
             Severity::Note => change(&mut self.notes, 1),
         }
-        if Kind::from_name(finding.kind.as_bytes()).is_some_and(Kind::is_leak) {
+        // A leak that may be another's is a warning, and not counted.
+        let certain = finding.severity == Severity::Error;
+        if certain && Kind::from_name(finding.kind.as_bytes()).is_some_and(Kind::is_leak) {
             change(&mut self.leaked_objects, 1);
             change(&mut self.leaked_bytes, finding.bytes);
         }

@@ -65,10 +65,11 @@ pub fn note_size(fd: c_int, size: u64) {
     }
 }
 
-/// Whether the file behind `fd` came into being in this very call, by its time of birth; no where the kernel does not
+/// Whether the file behind `fd` came into being since this call began, by its time of birth; no where the kernel does not
 /// keep one. Asked only after an open that could create, under the shm mount, without `O_EXCL`.
-pub fn was_just_born(fd: c_int) -> bool {
-    sys::birth(fd).is_some_and(|birth| birth.saturating_add(2 * TICK_NS) > clock::realtime())
+pub fn was_just_born(fd: c_int, seen: &Seen) -> bool {
+    let now = clock::realtime();
+    sys::birth(fd).is_some_and(|birth| birth.saturating_add(2 * TICK_NS) > now.saturating_sub(seen.passed(now)))
 }
 
 /// What `fd` is and its size, asked of the kernel when it is mapped and not in the table: it came from another process, or

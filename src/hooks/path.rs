@@ -66,7 +66,7 @@ fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, 
     // The flags cannot be changed before the path is known, so the file's birth decides, where nobody of the tree is known
     // to have made it.
     if opened.made & FLAG_MAYBE_CREATED != 0 {
-        let ours = objects::was_just_born(fd) && objects::find(&seen, hash_name(name)).is_none();
+        let ours = objects::was_just_born(fd, &seen) && objects::find(&seen, hash_name(name)).is_none();
         opened.made = if ours { FLAG_CREATED } else { 0 };
     }
     let mut room = [0; MAX_ARGS];

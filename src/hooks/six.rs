@@ -40,7 +40,7 @@ pub unsafe extern "C" fn shm_open(name: *const c_char, oflag: c_int, mode: mode_
     let (fd, made) = real::creating(oflag, libc::O_CREAT, libc::O_EXCL, open);
     // It was there when exclusive creation was asked for. It can have gone since, and the second call have made it: then it
     // was born just now, and which of two just then has made it their records tell.
-    let maybe = made & FLAG_MAYBE_CREATED != 0 && objects::was_just_born(fd);
+    let maybe = made & FLAG_MAYBE_CREATED != 0 && objects::was_just_born(fd, &seen);
     let made = if maybe { made } else { made & !FLAG_MAYBE_CREATED };
     let opened = objects::opened(fd, made, &seen);
     making.end(i64::from(fd), fd == -1, opened.object, opened.made, Opening::words_of(opened.facts));

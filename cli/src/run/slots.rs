@@ -75,6 +75,14 @@ pub fn has(recorder: &Recorder, pid: u32, starttime: u64) -> bool {
     })
 }
 
+/// Whether the process of this pid has ever had a record, as far as that is still in the table.
+pub fn had(recorder: &Recorder, pid: u32) -> bool {
+    let table = recorder.region(Region::Processes);
+    let of = |record: &[std::sync::atomic::AtomicU64]| record[process::PID].load(Ordering::Acquire) as u32;
+    let stored = recorder.get(header::PROCESSES) >= (table.len() / WORDS / 2) as u64;
+    stored || table.chunks_exact(WORDS).any(|record| of(record) == pid)
+}
+
 /// Whether anybody with a record runs.
 pub fn any(recorder: &Recorder) -> bool {
     running(recorder).next().is_some()

@@ -74,6 +74,25 @@ impl Tree {
         &self.outsiders
     }
 
+    /// The program itself has left no record: it is not audited, and `why` its file tells.
+    pub fn program_is_outside(&mut self, pid: u32, command: &[Bytes], exe: &Path) {
+        if self.outsiders.iter().any(|outsider| outsider.pid == pid) {
+            return;
+        }
+        let why = elf::why_not(exe).unwrap_or("it left no record: it ended as it began, or could not load the library");
+        self.outsiders.push(Outsider {
+            pid,
+            ppid: std::process::id(),
+            starttime: 0,
+            seen: clock::unix(),
+            uid: None,
+            exe: Bytes::from(exe.as_os_str().as_bytes()),
+            args: command.to_vec(),
+            why: why.to_string(),
+            holds: Vec::new(),
+        });
+    }
+
     /// The tree's processes as last seen.
     pub fn pids(&self) -> Vec<u32> {
         self.members.iter().map(|member| member.pid).collect()

@@ -461,6 +461,8 @@ fn job_control() -> Verdict {
             "send:\\x1a",
             "wait:Stopped",
             "send:kill -9 %1\\n",
+            "sleep:0.3",
+            "send:\\n",
             "wait:Killed",
             "send:exit 3\\n",
             "wait:exit 3",

@@ -60,7 +60,7 @@ impl Rule for Outside {
         pids.extend(self.begun.keys());
         let anybody = !supervised.outsiders.is_empty() || !unseen.is_empty();
         findings.extend(segments(world, supervised, &pids, anybody));
-        findings.extend(files(world, supervised, anybody));
+        findings.extend(files(world, supervised));
     }
 }
 
@@ -168,7 +168,7 @@ fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybod
 }
 
 /// Files of the shm mount that are new and that no audited call made.
-fn files(world: &World, supervised: &Supervised, anybody: bool) -> Vec<Draft> {
+fn files(world: &World, supervised: &Supervised) -> Vec<Draft> {
     let Some(before) = &supervised.files else { return Vec::new() };
     let identity = |facts: &FileFacts| (facts.dev, facts.ino);
     let was = |facts: &FileFacts| {
@@ -187,11 +187,7 @@ fn files(world: &World, supervised: &Supervised, anybody: bool) -> Vec<Draft> {
         let held = supervised.outsiders.iter().any(|outsider| outsider.holds.contains(&identity(facts)));
         let ours =
             facts.uid == supervised.uid || supervised.outsiders.iter().any(|outsider| outsider.uid == Some(facts.uid));
-        if was(facts)
-            || attributed(facts)
-            || supervised.foreign.contains(&identity(facts))
-            || !(held || ours && anybody)
-        {
+        if was(facts) || attributed(facts) || supervised.foreign.contains(&identity(facts)) || !(held || ours) {
             continue;
         }
         let strange = Strange {
@@ -214,7 +210,7 @@ fn draft(certain: bool, what: String, strange: Strange, command: String) -> Draf
     let message = match certain {
         true => format!("{what} is new and stays: no audited call of this tree made it."),
         false => format!(
-            "{what} is new and stays: no audited call made it; a process of this tree that was not audited may have, or \
+            "{what} is new and stays: no audited call made it; a system call of this tree made directly may have, or \
              another program of the same user."
         ),
     };

@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::kernel::{Kernel, Lookup, Segment};
+use crate::kernel::{FileFacts, Kernel, Lookup, Segment};
 use crate::ledger::{Ledger, Makes, Making};
 use crate::record::{Family, ObjectId};
 
@@ -17,6 +17,7 @@ pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
         return;
     }
     let segments = kernel.segments().unwrap_or_default();
+    let files = kernel.shm_files().unwrap_or_default();
     let mut taken = BTreeSet::new();
     for number in 0..ledger.makings().len() {
         let Some(making) = ledger.makings().get(number) else { return };
@@ -36,12 +37,25 @@ pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
                     Some(id).filter(|&id| ledger.find(id).is_none())
                 }
                 _ => None,
-            },
+            }
+            .or_else(|| renamed_since(ledger, making, &files)),
         };
         if let Some(id) = found {
             ledger.made(number, id);
         }
     }
+}
+
+/// How long a call may have been at it when its maker was killed.
+const IN_CALL_NS: u64 = 1_000_000_000;
+
+/// A file that nobody made, born when this call was at it: somebody has given it another name since.
+fn renamed_since(ledger: &Ledger, making: &Making, files: &[(Vec<u8>, FileFacts)]) -> Option<ObjectId> {
+    let begun = making.begun.ticks.saturating_sub(TICK_NS);
+    let fits = |facts: &FileFacts| (begun..begun.saturating_add(IN_CALL_NS)).contains(&facts.born);
+    let ids = files.iter().filter(|(_, facts)| ledger.has_renamed() && fits(facts));
+    let mut ids = ids.map(|(_, file)| ObjectId { family: Family::Posix, dev: file.dev, ino: file.ino });
+    ids.find(|&id| ledger.find(id).is_none())
 }
 
 /// Names by the kernel's word: a process that was killed when it had renamed or removed an object, and had not yet noted

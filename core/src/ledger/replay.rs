@@ -174,6 +174,7 @@ impl Ledger {
     }
 
     fn renamed(&mut self, event: &Event) {
+        self.has_renamed = true;
         let mut paths = event.data.splitn(2, |&byte| byte == 0);
         let old = paths.next().and_then(name_under_mount);
         let new = paths.next().and_then(name_under_mount);

@@ -13,7 +13,8 @@ const CALLS: &[(&str, &[&str])] = &[
     ("shm_open_new", &[IDENTITY]),
     ("shm_open_existing", &[IDENTITY]),
     // Exclusive creation is asked for first: the kernel decides at once whether this call makes the object.
-    ("shm_open_either", &["openat", IDENTITY]),
+    // If it does not, it can have gone before the second call: then its birth tells.
+    ("shm_open_either", &["openat", IDENTITY, IDENTITY]),
     ("shm_open_missing", &[]),
     ("shm_unlink", &[]),
     ("shm_unlink_missing", &[]),
