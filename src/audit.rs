@@ -417,12 +417,7 @@ impl Audit {
     fn enter(&self, event: &Event, about: &About) {
         let certain = event.flags & FLAG_CREATED != 0;
         match about.object.family {
-            Family::Posix => {
-                let hash = layout::hash_name(about.label);
-                if certain || self.recorder.find(hash).is_none() {
-                    self.recorder.register(hash, event);
-                }
-            }
+            Family::Posix if certain => self.recorder.register(layout::hash_name(about.label), event),
             // Whether the call found or made the segment is the kernel's to say, by its creator's pid.
             Family::Sysv => {
                 let hash = layout::hash_shmid(about.object.shmid());

@@ -31,7 +31,7 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
         "the device of /dev/shm, where an object is on another than at the start: the program has changed the mount",
     ),
     (
-        &["shm_open", "shmaudit::hooks::path::object_opened"],
+        &["shmaudit::hooks::path::object_opened", "shmaudit::hooks::objects::was_just_born"],
         &[libc::SYS_statx],
         "an object's birth, after an open under the shm mount that could make it and did not ask for a new one",
     ),
