@@ -45,6 +45,7 @@ mod machine_plan;
 mod machine_top;
 mod options;
 mod readme;
+mod real;
 mod reports;
 mod scenarios;
 mod stacks;
@@ -101,8 +102,10 @@ fn main() -> ExitCode {
     surroundings::add(&mut trials);
     chains::add(&mut trials);
     harm::add(&mut trials);
+    real::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     harm::print_table();
+    real::print_table();
     conclusion.exit_code()
 }
