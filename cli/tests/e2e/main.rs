@@ -32,6 +32,7 @@ mod hardship;
 mod harm;
 mod header;
 mod hookpath;
+mod hostile;
 mod html;
 mod install;
 mod interface;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
     surroundings::add(&mut trials);
     chains::add(&mut trials);
     harm::add(&mut trials);
+    hostile::add(&mut trials);
     real::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
