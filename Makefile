@@ -41,6 +41,10 @@ test: all wrong ## run every test that needs nothing but cargo, gcc and make; wh
 wrong: ## build the library with deliberately wrong ways, for the tests that must notice them
 	$(CARGO) build --profile wrong -p shmaudit --features wrong
 
+.PHONY: real
+real: all ## run real programs plain and audited, for longer than `make test` does (root, the programs)
+	SHMAUDIT_REAL=1 $(CARGO) test --release -p shmaudit-cli --test e2e -- real::
+
 .PHONY: bench
 bench: all ## time the library beside the bare program and every tracer that is installed
 	$(CARGO) bench -p shmaudit-cli --bench bars -- $(BENCH)

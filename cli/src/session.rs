@@ -16,7 +16,7 @@ mod told;
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use shmaudit_core::line::Line;
@@ -77,7 +77,13 @@ pub fn make(path: &Path) -> Result<(), String> {
 /// Gives back to the disk what a recorder that nobody writes any more has not used.
 pub fn compact(directory: &Path, recorder: &Recorder) {
     use rustix::fs::{FallocateFlags, fallocate};
-    let Ok(file) = fs::OpenOptions::new().write(true).open(directory.join(RECORDER)) else { return };
+    // The program may have put something else in its place: not through a link, and not into a file with another name.
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let Ok(file) = options.open(directory.join(RECORDER)) else { return };
+    if !file.metadata().is_ok_and(|facts| recorder.is(&facts)) {
+        return;
+    }
     for (at, length) in recorder.empty_parts() {
         // It saves room and nothing else.
         let _ = fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, length);

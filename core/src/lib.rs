@@ -30,4 +30,6 @@ pub mod text;
 pub mod words;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod testing;

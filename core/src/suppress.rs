@@ -38,6 +38,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "leak:^InternalIpcMemoryCreate$",
         "PostgreSQL's segment: left only when its server is killed, and the next start looks for it.",
     ),
+    ("leak:^PGSharedMemoryCreate$", "The same, where the compiler made one function of the two, as Debian's does."),
     ("fd-at-exit:^/faketime_shm_", "libfaketime's start time, which it removes after everything else."),
     ("no-exclusive-create:^/faketime_shm_", "The same: the programs that a program starts take it over."),
     (

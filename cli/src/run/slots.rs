@@ -67,11 +67,18 @@ fn exists(pid: u32) -> bool {
     !matches!(answer, Some(Err(rustix::io::Errno::SRCH)))
 }
 
-/// Whether the process of this pid has a record that is not of an image it had before.
+/// Whether the process of this pid has a record that is not of an image it had before. One that has told of its end may
+/// still be seen for as long as the kernel takes to free what it had. A forked process tells no start: its pid stands for
+/// it, which comes again only when all others have been used.
 pub fn has(recorder: &Recorder, pid: u32, starttime: u64) -> bool {
-    running(recorder).any(|(record, other, end)| {
-        let known = record[process::STARTTIME].load(Ordering::Relaxed);
-        other == pid && end != process::END_EXEC && (known == 0 || starttime == 0 || known == starttime)
+    let table = recorder.region(Region::Processes);
+    let used = usize::try_from(recorder.get(header::PROCESSES)).unwrap_or(usize::MAX);
+    table.chunks_exact(WORDS).take(used).any(|record| {
+        let word = |word: usize| record[word].load(Ordering::Acquire);
+        let known = word(process::STARTTIME);
+        let there = matches!(word(process::STATE), process::STATE_LIVE | process::STATE_ENDED | process::STATE_SAVED);
+        let same = known == 0 || starttime == 0 || known == starttime;
+        there && same && word(process::PID) as u32 == pid && word(process::END) & 0xFF != process::END_EXEC
     })
 }
 

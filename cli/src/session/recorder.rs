@@ -1,8 +1,8 @@
 //! The supervisor's side of the session's recorder: it makes the file, allocated whole, and keeps it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +18,8 @@ use crate::run::clock;
 pub struct Recorder {
     map: MmapRaw,
     regions: [(usize, usize); layout::REGION_COUNT],
+    /// Device and inode number of its file.
+    identity: (u64, u64),
 }
 
 impl Recorder {
@@ -30,12 +32,18 @@ impl Recorder {
         options.read(true).write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(path)?;
         allocate(&file, total as u64)?;
-        let recorder = Recorder { map: MmapRaw::map_raw(&file)?, regions };
+        let facts = file.metadata()?;
+        let recorder = Recorder { map: MmapRaw::map_raw(&file)?, regions, identity: (facts.dev(), facts.ino()) };
         let clocks = Clocks { clock: clock::kind(), ticks: clock::ticks(), unix: clock::unix() };
         layout::write_header(&sizes, stacks, clocks, |word, value| recorder.set(word, value));
         recorder.set(header::SESSION, 1);
         recorder.at(header::MAGIC).store(layout::MAGIC, Ordering::Release);
         Ok(recorder)
+    }
+
+    /// Whether these are its file's.
+    pub fn is(&self, facts: &Metadata) -> bool {
+        self.identity == (facts.dev(), facts.ino())
     }
 
     fn words(&self) -> &[AtomicU64] {

@@ -1,7 +1,8 @@
 //! A session's recorder and what was stored of it, as one recorder whose ring has never turned.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -16,10 +17,23 @@ use super::{MODULES, PROCESSES, RECORDER, UNITS};
 pub struct Mapped(Option<Mmap>);
 
 impl Mapped {
-    /// A file; nothing where it is empty.
+    /// A file; nothing where it is empty. What is no file is refused before it can keep us waiting.
     pub fn open(path: &Path) -> io::Result<Mapped> {
-        let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
+        Mapped::of(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
+    }
+
+    /// A file in a session's directory, where links are nobody's.
+    fn inside(directory: &Path, name: &str) -> io::Result<Mapped> {
+        let mut options = OpenOptions::new();
+        Mapped::of(options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(directory.join(name))?)
+    }
+
+    fn of(file: File) -> io::Result<Mapped> {
+        let facts = file.metadata()?;
+        if !facts.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        if facts.len() == 0 {
             return Ok(Mapped(None));
         }
         // SAFETY: mapped read-only. A file that is cut short under us faults in this command and nowhere else.
@@ -33,7 +47,7 @@ impl Mapped {
 
     /// One that may be missing.
     fn beside(directory: &Path, name: &str) -> io::Result<Mapped> {
-        match Mapped::open(&directory.join(name)) {
+        match Mapped::inside(directory, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapped(None)),
             opened => opened,
         }
@@ -81,7 +95,7 @@ impl Stored {
 
     /// Of a session's directory.
     pub fn session(directory: &Path) -> io::Result<Result<Stored, Refusal>> {
-        let recorder = Mapped::open(&directory.join(RECORDER))?;
+        let recorder = Mapped::inside(directory, RECORDER)?;
         let [units, processes, modules] = [UNITS, PROCESSES, MODULES].map(|name| Mapped::beside(directory, name));
         Ok(Stored::over(recorder, [units?, processes?, modules?]))
     }

@@ -1,7 +1,7 @@
 //! `session.json`: what the supervisor tells of a session beyond the records.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -128,11 +128,19 @@ impl Told {
     pub fn read(directory: &Path) -> Result<Told, String> {
         let path = directory.join(TOLD);
         let wrong = |why: String| format!("{}: {why}", path.display());
-        let length = fs::metadata(&path).map_err(|error| wrong(error.to_string()))?.len();
-        if length > MOST_BYTES {
+        let mut options = fs::OpenOptions::new();
+        let options = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = options.open(&path).map_err(|error| wrong(error.to_string()))?;
+        let facts = file.metadata().map_err(|error| wrong(error.to_string()))?;
+        if !facts.is_file() {
+            return Err(wrong("not a file".to_string()));
+        }
+        let mut text = Vec::new();
+        // It may be growing.
+        file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(|error| wrong(error.to_string()))?;
+        if text.len() as u64 > MOST_BYTES {
             return Err(wrong("larger than any session's".to_string()));
         }
-        let text = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
         let told: Told = serde_json::from_slice(&text).map_err(|error| wrong(format!("not a session: {error}")))?;
         if told.schema != SCHEMA {
             return Err(wrong(format!("of another form than {SCHEMA}")));

@@ -32,6 +32,7 @@ mod hardship;
 mod harm;
 mod header;
 mod hookpath;
+mod hostile;
 mod html;
 mod install;
 mod interface;
@@ -45,6 +46,7 @@ mod machine_plan;
 mod machine_top;
 mod options;
 mod readme;
+mod real;
 mod reports;
 mod scenarios;
 mod stacks;
@@ -101,8 +103,11 @@ fn main() -> ExitCode {
     surroundings::add(&mut trials);
     chains::add(&mut trials);
     harm::add(&mut trials);
+    hostile::add(&mut trials);
+    real::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
     harm::print_table();
+    real::print_table();
     conclusion.exit_code()
 }

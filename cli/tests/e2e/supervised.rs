@@ -20,6 +20,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::passes_signals_on", passes_on);
     trials.add("run::gives_back_what_it_inherited", inherited);
     trials.add("run::sees_who_is_not_audited", outsiders);
+    trials.add("run::slow_ends", slow_ends);
     trials.add("run::daemon_without_anything", daemon);
     trials.add("run::long_history", long_history);
     trials.add("run::many_processes", many_processes);
@@ -82,6 +83,19 @@ fn went(ended: &Ended, output: &str) -> Verdict {
         Shown(&ended.stdout),
         Shown(&ended.stderr)
     );
+    Ok(())
+}
+
+/// Who has told of the end and is still being taken apart by the kernel is audited all the same.
+fn slow_ends() -> Verdict {
+    let slow = build::own("slow_exit", &Variant::plain())?;
+    let (run, work) = prepare(
+        "run::slow_ends",
+        r#"exec "$SHMAUDIT" run --library "$LIBRARY" -o session --format json --report report.json -- "$SLOW""#,
+    )?;
+    went(&run.env("SLOW", slow).end()?, "")?;
+    let report = json(&work, "report.json")?;
+    check!(findings(&report).is_empty(), "found {:?}:\n{report:#}", findings(&report));
     Ok(())
 }
 

@@ -1,0 +1,148 @@
+//! Sessions that somebody has damaged, cut, or put something else into: every command that reads them ends in time, with a
+//! report or a refusal, follows no link, writes over nothing, and gives no control byte to a terminal.
+
+use crate::build::{self, Variant};
+use crate::machine::prepare;
+use crate::trial::{Shown, Trials, Verdict, need};
+use crate::{check, fail};
+
+/// Adds the trials.
+pub fn add(trials: &mut Trials) {
+    trials.add("hostile::damaged_sessions", damaged);
+    trials.add("hostile::sessions_with_something_else", something_else);
+    trials.add("hostile::recorder_replaced_by_a_link", replaced);
+}
+
+/// Makes `session` of a program with an escape sequence in its arguments, and says how a reader is run.
+const SESSION: &str = r#"
+"$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null -- "$LEAVES" "/$(printf 'a\033]0;x\007b')" many 3 > /dev/null 2>&1
+[ -s session/session.json ] || exit 98
+runs=0
+# What a terminal would show: with at most 4 GiB of addresses, 20 s, and no control byte but the newline and the tab.
+reads() {
+    what=$1; shift
+    runs=$((runs + 1))
+    timeout -s KILL 20 prlimit --as=4294967296 "$SHMAUDIT" "$@" > out 2> err < /dev/null
+    status=$?
+    [ $status -le 2 ] || { echo "$what: $*: ended $status"; head -c 300 err; exit 1; }
+    ! grep -q panicked err || { echo "$what: $*: panicked"; head -c 300 err; exit 1; }
+    if LC_ALL=C tr -d '\n\t\040-\176\200-\377' < out | grep -q . || LC_ALL=C tr -d '\n\t\040-\176\200-\377' < err | grep -q .; then
+        echo "$what: $*: a control byte"; exit 1
+    fi
+}
+all() {
+    for words in "report" "report --format json" "log"; do reads "$1" $words "$2"; done
+    reads "$1" ls --session "$2"
+}
+"#;
+
+/// Damage by a generator with a fixed beginning: each file of the session, its head and all over, and cut.
+fn damaged() -> Verdict {
+    need("prlimit")?;
+    let script = r#"
+cat > damage.py <<'END'
+import json, random, sys
+path, round = sys.argv[1], int(sys.argv[2])
+random.seed(path.rsplit('/', 1)[-1] + str(round))
+data = bytearray(open(path, 'rb').read())
+if not data:
+    data = bytearray(random.randbytes(64 * random.randrange(1, 200)))
+elif path.endswith('json') and round % 2:
+    # What is right JSON, with other values.
+    values = [-1, 0, 2**63, 2**64, 1e300, None, True, '', '\x1b]0;x\x07', 'x' * 70000, [], {}, [[]] * 50, {'Raw': [27]}]
+    def spoil(value):
+        if random.random() < 0.04:
+            return random.choice(values)
+        if isinstance(value, dict):
+            return {key: spoil(item) for key, item in value.items()}
+        return [spoil(item) for item in value] if isinstance(value, list) else value
+    whole = json.loads(data)
+    data = {key: spoil(value) if key != 'schema' else value for key, value in whole.items()}
+    data = bytearray(json.dumps(data).encode())
+else:
+    # Half of the damage in what is read first, and where something is.
+    used = [at for at in range(0, len(data), 64) if any(data[at:at + 64])]
+    for _ in range(random.choice([1, 8, 200])):
+        at = random.randrange(min(4096, len(data))) if random.random() < 0.5 else random.choice(used) + random.randrange(64)
+        if at < len(data):
+            data[at] = random.choice([0, 1, 27, 127, 128, 255, random.randrange(256)])
+    if random.random() < 0.3:
+        del data[random.randrange(len(data)):]
+open(path, 'wb').write(data)
+END
+for file in session.json recorder.shmaudit units processes modules; do
+    for round in $(seq "$ROUNDS"); do
+        rm -rf spoiled
+        cp -r session spoiled
+        [ -e spoiled/$file ] || : > spoiled/$file
+        /usr/bin/python3 damage.py spoiled/$file "$round" || exit 97
+        all "$file, round $round" spoiled
+    done
+done
+echo "$runs"
+"#;
+    need("python3")?;
+    let rounds = std::env::var("SHMAUDIT_ROUNDS").unwrap_or_else(|_| "5".to_string());
+    told("hostile::damaged", script, &rounds)
+}
+
+/// Links, pipes, directories and endless files where the session's own ought to be.
+fn something_else() -> Verdict {
+    need("prlimit")?;
+    let script = r#"
+mkdir elsewhere
+for file in session.json recorder.shmaudit units processes modules; do
+    for what in link loop pipe directory zero; do
+        rm -rf spoiled
+        cp -r session spoiled
+        [ -e spoiled/$file ] && cp spoiled/$file elsewhere/$file || head -c 8192 /dev/urandom > elsewhere/$file
+        rm -f spoiled/$file
+        case $what in
+        link) ln -s "$PWD/elsewhere/$file" spoiled/$file ;;
+        loop) ln -s $file spoiled/$file ;;
+        pipe) mkfifo spoiled/$file ;;
+        directory) mkdir spoiled/$file ;;
+        zero) ln -s /dev/zero spoiled/$file ;;
+        esac
+        touch -d '2 days ago' elsewhere/$file
+        before=$(stat -c '%i %s %y %x %b' elsewhere/$file)
+        all "$file a $what" spoiled
+        [ "$before" = "$(stat -c '%i %s %y %x %b' elsewhere/$file)" ] || { echo "$file a $what: followed"; exit 1; }
+    done
+done
+echo "$runs"
+"#;
+    told("hostile::something_else", script, "0")
+}
+
+fn told(trial: &str, script: &str, rounds: &str) -> Verdict {
+    let leaves = build::own("leaves", &Variant::plain())?;
+    let (run, _) = prepare(trial, &format!("{SESSION}{script}"))?;
+    let ended = run.env("LEAVES", leaves).env("ROUNDS", rounds).end()?;
+    let (output, how) = (ended.output(), ended.how());
+    if how != "0" {
+        fail!("ended {how}:{}{}", Shown(&ended.stdout), Shown(&ended.stderr));
+    }
+    let runs: u32 = output.trim().parse()?;
+    check!(runs >= 50, "only {runs} runs");
+    println!("{trial}: {runs} readings of what somebody has spoiled");
+    Ok(())
+}
+
+/// A program that puts a link to a file in the place of its session's recorder: nothing is punched into that file.
+fn replaced() -> Verdict {
+    let script = r#"
+head -c 20000000 /dev/urandom > victim
+before=$(sha256sum victim)
+for how in 'ln -s' ln; do
+    rm -rf session
+    "$SHMAUDIT" run --library "$LIBRARY" -o session --report report -- sh -c "rm session/recorder.shmaudit; $how \"\$PWD/victim\" session/recorder.shmaudit"
+    [ "$before" = "$(sha256sum victim)" ] || { echo "$how: written over"; exit 1; }
+done
+echo whole
+"#;
+    let (run, _) = prepare("hostile::replaced", script)?;
+    let ended = run.end()?;
+    check!(ended.output() == "whole\n", "ended {}:{}{}", ended.how(), Shown(&ended.stdout), Shown(&ended.stderr));
+    Ok(())
+}
