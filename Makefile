@@ -1,14 +1,23 @@
 # shmaudit: build, show, test, install. `make help` lists the targets.
 
 PREFIX ?= /usr/local
-LIBDIR ?= $(PREFIX)/lib
+# 1 for the directory that the compiler's libraries are in (lib/x86_64-linux-gnu), or that directory's name.
+MULTIARCH ?=
+LIBDIR ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(if $(filter 1,$(MULTIARCH)),$(shell $(CC) -print-multiarch),$(MULTIARCH)))
 BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
 DESTDIR ?=
 CARGO ?= cargo
+STRIP ?= strip
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 MAJOR := 0
-LIBRARY := target/release/libshmaudit.so
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+LIBRARY := $(BUILT)/release/libshmaudit.so
+COMMAND := $(BUILT)/release/shmaudit
+# The command that writes manual and completions, where the one to be installed is another machine's.
+HERE ?= $(COMMAND)
 
 # One package at a time: what the command asks of a crate must not reach the library, which has no std.
 .PHONY: all
@@ -21,7 +30,7 @@ demo: all ## audit an example that leaks: its log, its report
 	@mkdir -p target/demo
 	@$(CC) -g -o target/demo/leak c-tests/leak_posix.c $$(sed -n 's/^libs: //p' c-tests/leak_posix.expect)
 	@echo '$$ LD_PRELOAD=libshmaudit.so ./leak'
-	@cd target/demo && LD_PRELOAD=$(CURDIR)/$(LIBRARY) ./leak; status=$$?; rm -f /dev/shm/shmaudit-leak_posix; exit $$status
+	@cd target/demo && LD_PRELOAD=$(abspath $(LIBRARY)) ./leak; status=$$?; rm -f /dev/shm/shmaudit-leak_posix; exit $$status
 
 .PHONY: test
 test: all wrong ## run every test that needs nothing but cargo, gcc and make; what needs more says so
@@ -45,25 +54,82 @@ check: ## formatting and lints, as CI has them
 
 .PHONY: roots
 roots: all ## run programs of Debian 11, 13 and sid under the library (root, debootstrap, network)
-	c-tests/roots.sh $(CURDIR)/$(LIBRARY)
+	c-tests/roots.sh $(abspath $(LIBRARY))
 
+# Root may have no cargo: what is built already is not built again.
 .PHONY: install
-install: all ## install below DESTDIR/PREFIX
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(BINDIR) $(DESTDIR)$(INCLUDEDIR)
-	install -s -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)
-	ln -sf libshmaudit.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(MAJOR)
-	ln -sf libshmaudit.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libshmaudit.so
-	install -m 755 target/release/shmaudit $(DESTDIR)$(BINDIR)/shmaudit
-	install -m 644 include/shmaudit.h $(DESTDIR)$(INCLUDEDIR)/shmaudit.h
-	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: shmaudit' \
-	  'Description: Shared memory as libc has it, with logging and leak tracking' 'Version: $(VERSION)' \
-	  'Libs: -L$${libdir} -Wl,--push-state,--no-as-needed -lshmaudit -Wl,--pop-state' 'Cflags: -I$${includedir}' > $(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc
+install: ## install below DESTDIR/PREFIX; MULTIARCH=1 for Debian's library directory
+	test -e $(LIBRARY) -a -e $(COMMAND) || $(MAKE) all
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(INCLUDEDIR)" \
+	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(MANDIR)/man7" \
+	  "$(DESTDIR)$(DATADIR)/bash-completion/completions" "$(DESTDIR)$(DATADIR)/zsh/vendor-completions" \
+	  "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d"
+	install -m 644 $(LIBRARY) "$(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)"
+	$(STRIP) "$(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)"
+	ln -sf libshmaudit.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libshmaudit.so.$(MAJOR)"
+	ln -sf libshmaudit.so.$(MAJOR) "$(DESTDIR)$(LIBDIR)/libshmaudit.so"
+	install -m 755 $(COMMAND) "$(DESTDIR)$(BINDIR)/shmaudit"
+	$(STRIP) "$(DESTDIR)$(BINDIR)/shmaudit"
+	install -m 644 include/shmaudit.h "$(DESTDIR)$(INCLUDEDIR)/shmaudit.h"
+	pages=$$(mktemp -d) && $(HERE) man $$pages && \
+	  for page in $$pages/*; do install -m 644 $$page "$(DESTDIR)$(MANDIR)/man$${page##*.}/"; done && rm -r $$pages
+	$(HERE) completions bash > "$(DESTDIR)$(DATADIR)/bash-completion/completions/shmaudit"
+	$(HERE) completions zsh > "$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_shmaudit"
+	$(HERE) completions fish > "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/shmaudit.fish"
+	printf '%s\n' 'prefix=$(or $(PCPREFIX),$(PREFIX))' 'libdir=$(subst $(PREFIX)/,$${prefix}/,$(LIBDIR))' \
+	  'includedir=$(subst $(PREFIX)/,$${prefix}/,$(INCLUDEDIR))' '' 'Name: shmaudit' \
+	  'Description: Flight recorder for shared memory: who made it, where, and who never removed it' 'Version: $(VERSION)' \
+	  'Libs: -L$${libdir} -Wl,--push-state,--no-as-needed -lshmaudit -Wl,--pop-state' 'Cflags: -I$${includedir}' \
+	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc"
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(LIBDIR)/libshmaudit.so $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(MAJOR) \
-	  $(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION) $(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc \
-	  $(DESTDIR)$(BINDIR)/shmaudit $(DESTDIR)$(INCLUDEDIR)/shmaudit.h
+	rm -f "$(DESTDIR)$(LIBDIR)/libshmaudit.so" "$(DESTDIR)$(LIBDIR)/libshmaudit.so.$(MAJOR)" \
+	  "$(DESTDIR)$(LIBDIR)/libshmaudit.so.$(VERSION)" "$(DESTDIR)$(LIBDIR)/pkgconfig/shmaudit.pc" \
+	  "$(DESTDIR)$(BINDIR)/shmaudit" "$(DESTDIR)$(INCLUDEDIR)/shmaudit.h" \
+	  "$(DESTDIR)$(MANDIR)"/man1/shmaudit.1 "$(DESTDIR)$(MANDIR)"/man1/shmaudit-*.1 "$(DESTDIR)$(MANDIR)"/man3/shmaudit_*.3 \
+	  "$(DESTDIR)$(MANDIR)/man7/libshmaudit.7" "$(DESTDIR)$(DATADIR)/bash-completion/completions/shmaudit" \
+	  "$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_shmaudit" "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/shmaudit.fish"
+
+# The command without any library, where cargo has the target for it; else as it is built here.
+STATIC := $(shell uname -m)-unknown-linux-musl
+DIST := shmaudit-$(VERSION)-$(shell uname -m)-linux
+PACK := tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
+
+.PHONY: dist
+dist: ## the source, and the library with a static command, as tarballs in target/dist
+	rm -rf target/dist && mkdir -p target/dist
+	git archive --prefix=shmaudit-$(VERSION)/ HEAD | gzip -9n > target/dist/shmaudit-$(VERSION).tar.gz
+	$(CARGO) build --release -p shmaudit
+	if [ -d "$$(rustc --print target-libdir --target $(STATIC))" ]; then \
+	  $(CARGO) build --release -p shmaudit-cli --target $(STATIC) && command=$(BUILT)/$(STATIC)/release/shmaudit; \
+	else \
+	  echo 'make dist: no target $(STATIC): the command will need this C library'; \
+	  $(CARGO) build --release -p shmaudit-cli && command=$(COMMAND); \
+	fi && $(MAKE) install DESTDIR=target/dist/$(DIST) PREFIX= COMMAND=$$command PCPREFIX='$$$${pcfiledir}/../..'
+	cp README.md CHANGELOG.md LICENSE target/dist/$(DIST)/
+	$(PACK) -C target/dist -c $(DIST) | gzip -9n > target/dist/$(DIST).tar.gz
+	rm -rf target/dist/$(DIST)
+
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+
+.PHONY: deb
+deb: all ## a Debian package in target/deb (needs cargo-deb: cargo install cargo-deb)
+	rm -rf target/deb && mkdir -p target/deb
+	$(MAKE) install DESTDIR=target/deb/root PREFIX=/usr MULTIARCH=1
+	{ printf 'shmaudit (%s-1) unstable; urgency=medium\n\n' $(VERSION) && \
+	  awk '/^## / { on = $$2 == "$(VERSION)"; next } on' CHANGELOG.md | sed -n 's/^- /  * /p; t; s/^  /    /p' && \
+	  printf '\n -- %s  %s\n' '$(MAINTAINER)' "$$(date -uR -d "$$(sed -n 's/^## $(VERSION) of //p' CHANGELOG.md)")"; \
+	} > target/deb/changelog
+	$(CARGO) deb --no-build --no-strip -p shmaudit-cli --maintainer '$(MAINTAINER)' --output target/deb/
+	@# What cargo-deb does not write: which package a program needs that was linked with the library.
+	dpkg-deb -R target/deb/*.deb target/deb/tree
+	echo 'libshmaudit $(MAJOR) shmaudit (>= $(VERSION))' > target/deb/tree/DEBIAN/shlibs
+	dpkg-deb --root-owner-group -b target/deb/tree target/deb/*.deb && rm -r target/deb/tree
+
+.PHONY: deb-check
+deb-check: deb ## lintian; install, run and remove the package in fresh Debian roots (root, debootstrap, network)
+	c-tests/deb.sh target/deb/*.deb $(VERSION)
 
 .PHONY: clean
 clean: ## remove what was built
@@ -71,4 +137,4 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile

@@ -50,6 +50,7 @@ fn header(root: &Path) {
 #define SHMAUDIT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -99,7 +100,10 @@ fn declarations(root: &Path, source: &str, prefix: Option<&str>) -> Option<Strin
         ..cbindgen::Config::default()
     };
     config.function.prefix = prefix.map(str::to_string);
-    config.export.rename.insert("shmid_ds".to_string(), "struct shmid_ds".to_string());
+    for (ours, theirs) in [("shmid_ds", "struct shmid_ds"), ("Stats", "shmaudit_stats"), ("Object", "shmaudit_object")]
+    {
+        config.export.rename.insert(ours.to_string(), theirs.to_string());
+    }
     let bindings = match cbindgen::Builder::new().with_config(config).with_src(root.join(source)).generate() {
         Ok(bindings) => bindings,
         Err(error) => {

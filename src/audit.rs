@@ -11,15 +11,15 @@ use shmaudit_core::calls::{Call, Trace};
 use shmaudit_core::layout;
 use shmaudit_core::options::Options;
 use shmaudit_core::record::{
-    Event, FLAG_BEFORE, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, Family, LateEnd, MAX_ARGS, MAX_DATA,
-    MAX_FRAMES, ObjectId, State, late_args,
+    Event, FLAG_BEFORE, FLAG_CREATED, FLAG_CUT, FLAG_LATE, FLAG_MAYBE_CREATED, FLAG_PAUSED, Family, LateEnd, MAX_ARGS,
+    MAX_DATA, MAX_FRAMES, ObjectId, State, late_args,
 };
 
 use crate::log::Log;
 use crate::recorder::{Recorder, Ticket};
 #[cfg(feature = "wrong")]
 use crate::sys;
-use crate::{clock, errno, process, stack, start};
+use crate::{clock, errno, pause, process, stack, start};
 
 /// Everything that stays the same from start to end.
 pub struct Audit {
@@ -270,7 +270,7 @@ impl Audit {
         Event {
             call: seen.call,
             state,
-            flags: if about.data.len() > MAX_DATA { about.flags | FLAG_CUT } else { about.flags },
+            flags: pause::flag() | if about.data.len() > MAX_DATA { about.flags | FLAG_CUT } else { about.flags },
             ticks: now,
             took: now.wrapping_sub(seen.started).min(u64::from(u32::MAX)) as u32,
             errno,
@@ -371,6 +371,32 @@ impl Audit {
         self.log(&self.event(seen, State::Done, ret, errno, about, clock::now(), frames), about);
     }
 
+    /// Records and logs what the program has told its audit; `keep`: by what hash the registry keeps it, beyond the ring's
+    /// turns. Returns where the record stands in the order of all calls, and whether it is kept.
+    #[cold]
+    pub fn note_told(&'static self, call: Call, about: &About, keep: Option<u64>) -> (u64, bool) {
+        let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
+        let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
+        let now = clock::now();
+        let seen = Seen { audit: Some(self), call, started: now };
+        let event = self.event(seen, State::Begun, 0, 0, about, now, frames);
+        let (ticket, order) = self.recorder.append(event);
+        let ret = if call == Call::Checkpoint { order as i64 } else { 0 };
+        self.recorder.count(call, 0);
+        self.recorder.finish(ticket, 0, 0, ret);
+        let event = Event { state: State::Done, order, ret, ..event };
+        if let Some(hash) = keep {
+            // Of two that say the same, the later one counts.
+            let before = self.recorder.find(hash);
+            self.recorder.register(hash, &event);
+            before.map(|before| self.recorder.remove(before));
+        }
+        if self.logs(call) {
+            self.log(&event, about);
+        }
+        (order, keep.is_none_or(|hash| self.recorder.find(hash).is_some()))
+    }
+
     /// Records, without counting or logging it, that a descriptor of `object` has been closed where no hook saw it.
     pub fn note_unseen_close(&self, fd: i32, object: ObjectId) {
         let now = clock::now();
@@ -406,7 +432,8 @@ impl Audit {
     #[cold]
     #[inline(never)]
     fn log(&'static self, event: &Event, about: &About) {
-        if (event.call.trace() != Trace::Process || self.recorder.is_concerned())
+        if event.flags & FLAG_PAUSED == 0
+            && (event.call.trace() != Trace::Process || self.recorder.is_concerned())
             && let Some(log) = &self.log
         {
             let kept = errno::Kept::new();

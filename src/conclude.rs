@@ -3,7 +3,7 @@
 use alloc::ffi::CString;
 use alloc::string::{String, ToString};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use shmaudit_core::findings::{Concluding, living};
 use shmaudit_core::options::{Format, Options, Target};
@@ -22,25 +22,46 @@ use crate::{contain, log, process, sys};
 /// Most bytes of a suppression file.
 const SUPPRESSIONS_BYTES: usize = 1 << 20;
 
-/// One at a time; stays taken when one went wrong, for what it left is not to be trusted.
-static BUSY: AtomicBool = AtomicBool::new(false);
+/// One at a time; stays spoilt when one went wrong, for what it left is not to be trusted.
+static STAGE: AtomicU8 = AtomicU8::new(FREE);
+const FREE: u8 = 0;
+const BUSY: u8 = 1;
+const SPOILT: u8 = 2;
+
+/// In a forked child: who concludes is not there, and the heap that it used is made anew.
+pub fn forked() {
+    let _ = STAGE.compare_exchange(BUSY, FREE, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// How often the last word waits for another to be spoken, and how long each time: two seconds.
+const NAPS: usize = 10_000;
+const NAP_NS: i64 = 200_000;
 
 struct Task {
     audit: &'static Audit,
     ending: bool,
+    /// Only leaks of what was made after this order.
+    since: Option<u64>,
     /// Whether addresses are to be named, by the files that were loaded.
     names: bool,
     errors: AtomicI32,
 }
 
-/// Concludes and reports. `ending`: this process speaks its last word, and only if nobody else will speak it. Returns the
-/// number of findings of severity error, -1 where nothing could be concluded.
-pub fn report(audit: &'static Audit, ending: bool) -> i32 {
-    if BUSY.swap(true, Ordering::Acquire) {
-        return -1;
+/// Concludes and reports. `ending`: this process speaks its last word, and only if nobody else will speak it. `since`: only
+/// leaks of what was made after this order, and nothing where there are none. Returns the number of findings of severity
+/// error; `EBUSY` where somebody else is at it, `EIO` where it could not be finished.
+pub fn report(audit: &'static Audit, ending: bool, since: Option<u64>) -> Result<i32, i32> {
+    // The last word is not lost to a thread that happens to ask at that moment.
+    let mut naps = if ending { NAPS } else { 0 };
+    while let Err(stage) = STAGE.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed) {
+        if stage == SPOILT || naps == 0 {
+            return Err(if stage == BUSY { libc::EBUSY } else { libc::EIO });
+        }
+        naps -= 1;
+        sys::nap(NAP_NS);
     }
     audit.recorder.read_clocks();
-    let mut task = Task { audit, ending, names: true, errors: AtomicI32::new(-1) };
+    let mut task = Task { audit, ending, since, names: true, errors: AtomicI32::new(-1) };
     let mut done = contain::run(work, (&raw const task).cast_mut().cast());
     if !done {
         // Files are what may change or lie.
@@ -48,11 +69,15 @@ pub fn report(audit: &'static Audit, ending: bool) -> i32 {
         done = contain::run(work, (&raw const task).cast_mut().cast());
     }
     if !done {
+        STAGE.store(SPOILT, Ordering::Release);
         log::say(&["the report could not be finished; the program is not concerned"]);
-        return -1;
+        return Err(libc::EIO);
     }
-    BUSY.store(false, Ordering::Release);
-    task.errors.load(Ordering::Acquire)
+    STAGE.store(FREE, Ordering::Release);
+    match task.errors.load(Ordering::Acquire) {
+        -1 => Err(libc::EIO),
+        errors => Ok(errors),
+    }
 }
 
 fn work(task: *mut c_void) {
@@ -71,13 +96,18 @@ fn work(task: *mut c_void) {
         task.errors.store(0, Ordering::Release);
         return;
     }
-    let settings =
-        Settings { concluding: Some(concluding), suppressions: suppressions(&audit.options), ..Settings::default() };
+    let settings = Settings {
+        concluding: Some(concluding),
+        suppressions: suppressions(&audit.options),
+        since: task.since,
+        ..Settings::default()
+    };
     let report = match task.names {
         true => report::conclude(&sources, &mut world, &mut Named::new(&sources, Maps), &settings),
         false => report::conclude(&sources, &mut world, &mut Named::new(&sources, NoFiles), &settings),
     };
-    if !report.is_silent() {
+    let nothing = if task.since.is_some() { report.findings.is_empty() } else { report.is_silent() };
+    if !nothing {
         write(&audit.options, &report, me.pid);
     }
     task.errors.store(report.summary.errors.min(i32::MAX as u64) as i32, Ordering::Release);

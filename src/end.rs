@@ -86,7 +86,7 @@ pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
         note_inner_closes(audit);
     }
     process::ending(&audit.recorder);
-    let errors = if wanted(audit) { conclude::report(audit, true) } else { 0 };
+    let errors = if wanted(audit) { conclude::report(audit, true, None).unwrap_or(-1) } else { 0 };
     process::ended(&audit.recorder);
     wrong!(UnmapAtEnd => { audit.recorder.unmap() });
     drop(kept);
@@ -114,11 +114,6 @@ fn wanted(audit: &Audit) -> bool {
     (audit.options.report != Target::Off || audit.options.error_exitcode != 0)
         && audit.recorder.is_concerned()
         && !filter::is_own()
-}
-
-/// Reports now, on the program's request.
-pub fn report_now(audit: &'static Audit) -> c_int {
-    if filter::is_own() { -1 } else { conclude::report(audit, false) }
 }
 
 /// After a panic outside of a walk: in the contained child it ends the child. Elsewhere there is none: the objects of the

@@ -7,7 +7,7 @@ use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 use crate::recorder::Recorder;
-use crate::{audit, callers, clock, code, contain, filter, heap, log, sys, unwind, vfork};
+use crate::{audit, callers, clock, code, conclude, contain, filter, heap, log, pause, sys, unwind, vfork};
 
 #[unsafe(link_section = ".data.hot")]
 static PID: AtomicU32 = AtomicU32::new(0);
@@ -309,8 +309,10 @@ fn adopt(recorder: &Recorder) {
     heap::forked();
     code::forked();
     callers::forked();
+    conclude::forked();
     contain::forked();
     log::forked();
+    pause::forked();
     unwind::forked();
     vfork::forked();
     for place in &INSIDE {

@@ -8,6 +8,7 @@ mod identity;
 mod known;
 mod log;
 mod ls;
+mod manual;
 mod recording;
 mod report;
 mod run;
@@ -22,7 +23,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use formats::Format;
 
@@ -31,7 +32,7 @@ use formats::Format;
 /// The library does the recording: LD_PRELOAD=libshmaudit.so PROGRAM, or link with -lshmaudit.
 /// SHMAUDIT_OPTIONS=help=1 lists its options.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "shmaudit", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -97,6 +98,19 @@ enum Command {
     Clean(clean::Arguments),
     /// Watch shared memory: objects, processes, calls.
     Top(top::Arguments),
+    /// Write a shell's completions to standard output.
+    ///
+    /// Where they go: bash: $XDG_DATA_HOME/bash-completion/completions/shmaudit; zsh: _shmaudit in a directory of $fpath;
+    /// fish: ~/.config/fish/completions/shmaudit.fish.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory.
+    Man {
+        /// The directory; made where it is missing.
+        directory: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -118,6 +132,8 @@ fn main() -> ExitCode {
         Command::Explain { word } => explain::run(word.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
         Command::Top(arguments) => top::top(&arguments).map(|()| 0),
+        Command::Completions { shell } => completions(shell).map(|()| 0),
+        Command::Man { directory } => manual::write(Arguments::command(), &directory).map(|()| 0),
         Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
     };
     match told {
@@ -134,4 +150,10 @@ fn main() -> ExitCode {
 fn say(message: &str) {
     // Not eprintln: where standard error is gone, that panics.
     let _ = writeln!(io::stderr(), "shmaudit: {}", formats::shown(message));
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), String> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "shmaudit", &mut text);
+    io::stdout().write_all(&text).map_err(|error| format!("writing the completions: {error}"))
 }

@@ -22,6 +22,7 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::set_child_subreaper;
 use shmaudit_core::procfs::proc_stat;
+use shmaudit_core::report::Text;
 
 use crate::formats::Format;
 use crate::session::{self, Bytes, End, Limits, Recorder, Store, Supervisor, Tables, Told};
@@ -206,7 +207,8 @@ impl Prepared {
         };
         let tables = Tables::now();
         let foreign = tree::foreign(&self.told.before, &tables, &daemons);
-        self.told.end = Some(End { time: clock::unix(), status, signal, daemons, foreign, tables });
+        let stay = daemons.clone();
+        self.told.end = Some(End { time: clock::unix(), status, signal, daemons: stay, foreign, tables });
         if let Err(error) = self.told.write(&self.directory) {
             say(&format!("{}: {error}", self.directory.display()));
         }
@@ -216,6 +218,9 @@ impl Prepared {
             say(&message);
             0
         });
+        if !daemons.is_empty() {
+            say(&staying(&daemons, &self.directory));
+        }
         if !slots::any(&self.recorder) {
             session::compact(&self.directory, &self.recorder);
         }
@@ -225,6 +230,24 @@ impl Prepared {
             Ended::Exit(status) => Exit::Status(status as u8),
         })
     }
+}
+
+/// Who stays, and what that means.
+fn staying(daemons: &[u32], directory: &Path) -> String {
+    const MOST: usize = 8;
+    let name = |pid: &u32| {
+        let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{}[{pid}]", Text::from(name.trim_ascii_end()).escaped())
+    };
+    let named: Vec<String> = daemons.iter().take(MOST).map(name).collect();
+    let more = daemons.len().saturating_sub(MOST);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let verb = if daemons.len() == 1 { "stays as a daemon" } else { "stay as daemons" };
+    format!(
+        "{}{more} {verb}; later, `shmaudit report {}` tells what became of what they hold",
+        named.join(", "),
+        directory.display()
+    )
 }
 
 fn told(arguments: &Arguments, started: u64) -> Told {

@@ -181,6 +181,12 @@ calls! {
     Prctl "prctl" Process () -> Int;
     /// Never recorded: only watched, because it would lock the audit's memory with the program's.
     Mlockall "mlockall" Process () -> Int;
+    /// The program's own word to its audit, no interception: [`INTERFACE`].
+    IgnoreName "shmaudit_ignore_name" Posix ("name" Name) -> Int;
+    /// As above.
+    IgnoreId "shmaudit_ignore_id" Sysv ("shmid" Shmid) -> Int;
+    /// As above.
+    Checkpoint "shmaudit_checkpoint" Process () -> Int;
 }
 
 impl Call {
@@ -284,4 +290,15 @@ macro_rules! hook_names {
 hooks!(hook_names);
 
 /// Symbols of the C interface, exported beside [`HOOKS`].
-pub const INTERFACE: &[&str] = &["shmaudit_version", "shmaudit_leak_check"];
+pub const INTERFACE: &[&str] = &[
+    "shmaudit_version",
+    "shmaudit_leak_check",
+    "shmaudit_leak_check_since",
+    "shmaudit_checkpoint",
+    "shmaudit_stats_get",
+    "shmaudit_for_each_object",
+    "shmaudit_ignore_name",
+    "shmaudit_ignore_id",
+    "shmaudit_pause",
+    "shmaudit_resume",
+];

@@ -318,6 +318,11 @@ pub fn hash_shmid(shmid: i32) -> u64 {
     (spread ^ (spread >> 29)) | 1
 }
 
+/// Hash of what is told to be ignored, by the hash of its name or id: the registry keeps it beside the object itself.
+pub const fn hash_ignored(hash: u64) -> u64 {
+    (hash ^ 0x4947_4E4F_5245_0000).rotate_left(17) | 1
+}
+
 /// The index word of `entry` under `hash`: the hash's upper 40 bits and the entry's number + 1.
 pub const fn index_word(hash: u64, entry: usize) -> u64 {
     (hash & !0xFF_FFFF) | (entry as u64 + 1)

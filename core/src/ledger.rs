@@ -4,6 +4,7 @@
 //! Memory is by what lives, not by what happened: a record is read, applied and forgotten; of what stays, call stacks are
 //! kept once.
 
+mod ignored;
 mod live;
 mod making;
 mod object;
@@ -21,6 +22,7 @@ use crate::layout::bare_name;
 use crate::reader::{ProcessRecord, Words};
 use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Opening, Slot};
 use crate::sources::{Sources, is_later};
+use ignored::Ignored;
 
 pub use live::{Holding, Live, Open, Past};
 pub use making::{Makes, Making};
@@ -40,6 +42,7 @@ pub struct Ledger {
     /// By the parent's slot and pid, and the child's pid.
     children: BTreeMap<(Slot, u32, u32), Slot>,
     makings: Vec<Making>,
+    ignored: Ignored,
     tenants: BTreeMap<Slot, Tenant>,
     stacks: Stacks,
     copied: usize,
@@ -93,6 +96,7 @@ impl Ledger {
         ledger.lost = losses.torn;
         ledger.overwritten = losses.overwritten;
         sources.objects(|event| ledger.register(event));
+        ledger.mark_ignored();
         ledger
     }
 
@@ -218,8 +222,10 @@ impl Ledger {
         tenant.unwrap_or_default()
     }
 
-    /// The creating record of an object that nobody has removed: from the registry, which outlives the ring's turns.
+    /// The creating record of an object that nobody has removed, or what the program told to ignore: from the registry,
+    /// which outlives the ring's turns.
     fn register(&mut self, event: &Event) {
+        self.ignored.note(event);
         let certain = event.flags & FLAG_CREATED != 0;
         if !certain && event.flags & FLAG_MAYBE_CREATED == 0 {
             return;
@@ -294,7 +300,7 @@ impl Ledger {
 }
 
 /// The name of the object in a record's data, without leading slashes; for paths, what follows the shm mount.
-pub(crate) fn name_of<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
+pub fn name_of<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
     match event.call {
         Call::ShmOpen | Call::ShmUnlink => Some(bare_name(event.data)),
         Call::MemfdCreate => Some(event.data),

@@ -189,6 +189,13 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
         CALLS.iter().map(|&call| self.calls(call)).fold(0, u64::saturating_add)
     }
 
+    /// About how many of `records` later ones have overwritten, taking all for equally long.
+    pub fn overwritten(&self, records: u64) -> u64 {
+        let (head, units) = (self.header(header::HEAD), self.units() as u64);
+        let gone = u128::from(head.saturating_sub(units));
+        (u128::from(records) * gone).checked_div(u128::from(head)).unwrap_or(0) as u64
+    }
+
     /// Process records in use.
     pub fn processes(&self) -> Vec<ProcessRecord> {
         use layout::process::*;
@@ -263,7 +270,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
 
     /// Calls `each` with the creating record of every object that has not been removed.
     pub fn objects(&self, mut each: impl FnMut(&Event)) {
-        let room = self.region(Region::Entries).1 / self.entry_words;
+        let room = self.region(Region::Entries).1.checked_div(self.entry_words).unwrap_or(0);
         let used = (self.header(header::ENTRIES_USED) as usize).min(room);
         let mut decoded = Decoded::default();
         for entry in 0..used {

@@ -115,6 +115,8 @@ pub const FLAG_MAYBE_CREATED: u16 = 2;
 pub const FLAG_CUT: u16 = 4;
 /// The caller's return address could not be followed further than what is kept.
 pub const FLAG_STACK_CUT: u16 = 8;
+/// The thread had paused its audit: what comes of the call is not reported.
+pub const FLAG_PAUSED: u16 = 32;
 /// The call may make an object, and its record was begun before it: begun and never ended, it may have made one.
 pub const FLAG_LATE: u16 = 1 << 15;
 

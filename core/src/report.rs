@@ -40,6 +40,8 @@ pub struct Settings {
     pub command: Vec<Vec<u8>>,
     /// Findings that nobody wants.
     pub suppressions: Suppressions,
+    /// Only leaks of objects made after this [order](crate::record::Event::order): a checkpoint.
+    pub since: Option<u64>,
     /// Whether the kernel is asked long after the records' end, so that what is gone may have gone since.
     pub later: bool,
     /// What a supervisor knows beyond the records.
@@ -54,6 +56,7 @@ impl Default for Settings {
             concluding: None,
             command: Vec::new(),
             suppressions: Suppressions::default(),
+            since: None,
             later: false,
             supervised: None,
             objects: 4096,
@@ -326,5 +329,7 @@ impl Report {
     }
 }
 
+#[cfg(test)]
+mod excused_tests;
 #[cfg(test)]
 mod tests;

@@ -159,23 +159,27 @@ fn fork(work: impl FnOnce()) -> io::Result<Pid> {
 }
 
 /// What the doorbell does: passes SIGCONT on; and while the supervisor is stopped, looks whether the program has been
-/// continued alone.
+/// continued alone. A group that is continued and at once stopped again (it reads from the terminal) never sees SIGCONT,
+/// for stop signals take it out of every queue: a stop signal that comes to a stopped group says the same.
 fn ring() {
-    let waits = Set::of(&[libc::SIGCONT, libc::SIGUSR1]);
+    let stops = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let waits = Set::of(&[&stops[..], &[libc::SIGCONT, libc::SIGUSR1]].concat());
+    let stops = Set::of(&stops);
     let Some(supervisor) = getppid().map(|pid| pid.as_raw_pid() as u32) else { return };
     let mut watched = None;
     loop {
         match waits.wait(watched.map(|_| Duration::from_millis(200))) {
-            Some(came) if came.signal == libc::SIGUSR1 => watched = Some(came.value),
-            Some(_) => {
+            Some(came) if came.signal == libc::SIGUSR1 => {
+                // What stopped the group this time is in the queue too.
+                while stops.wait(Some(Duration::ZERO)).is_some() {}
+                watched = Some(came.value);
+            }
+            Some(came) if came.signal != libc::SIGCONT && watched.is_none() => {}
+            None if !watched.is_some_and(|program| !is_stopped(program)) => {}
+            Some(_) | None => {
                 watched = None;
                 signals::send(supervisor, libc::SIGCONT);
             }
-            None if watched.is_some_and(|program| !is_stopped(program)) => {
-                watched = None;
-                signals::send(supervisor, libc::SIGCONT);
-            }
-            None => {}
         }
     }
 }

@@ -83,7 +83,8 @@ impl Supervision<'_> {
                 65.. => VISIT[1],
                 _ => VISIT[2].min(VISIT[1] * (1 + idle / 50)),
             };
-            if self.tree.look(self.recorder) {
+            let group = &self.group;
+            if self.tree.look(self.recorder, |pid| group.is_doorbell(pid)) {
                 seen(&self.tree);
             }
             let Some(ended) = ended else { continue };

@@ -85,14 +85,15 @@ impl Tree {
         if all_away { self.pids() } else { Vec::new() }
     }
 
-    /// Looks, where it is time to; whether somebody new is not audited.
-    pub fn look(&mut self, recorder: &Recorder) -> bool {
+    /// Looks, where it is time to, at everybody but our own helpers; whether somebody new is not audited.
+    pub fn look(&mut self, recorder: &Recorder, is_helper: impl Fn(u32) -> bool) -> bool {
         let pause = (self.took * 20).clamp(PATIENCE / 3, Duration::from_secs(1));
         if self.looked.elapsed() < pause && !self.is_young() {
             return false;
         }
         let begun = Instant::now();
         self.members = descendants(std::process::id());
+        self.members.retain(|member| !is_helper(member.pid));
         let before = self.outsiders.len();
         self.hold();
         let missing: Vec<Member> =

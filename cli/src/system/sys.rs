@@ -40,9 +40,13 @@ pub fn segment(shmid: i32) -> io::Result<SegmentNow> {
     if unsafe { libc::shmctl(shmid, libc::IPC_STAT, &raw mut ds) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    let seconds = |time: libc::time_t| u64::try_from(time).unwrap_or(0);
+    let seconds = |time| u64::try_from(time).unwrap_or(0);
+    #[cfg(target_env = "musl")]
+    let key = ds.shm_perm.__ipc_perm_key;
+    #[cfg(not(target_env = "musl"))]
+    let key = ds.shm_perm.__key;
     Ok(SegmentNow {
-        key: ds.shm_perm.__key,
+        key,
         size: ds.shm_segsz as u64,
         uid: ds.shm_perm.uid,
         cpid: u32::try_from(ds.shm_cpid).unwrap_or(0),

@@ -94,7 +94,7 @@ fn compiles(compiler: &str, standards: &[&str; 2], extension: &str) -> Verdict {
         }
     }
     let Some(standard) = known else { return Err(Stop::Unfit(format!("a {compiler} that knows {}", standards[0]))) };
-    let user = "int user(void);\nint user(void) { return shmaudit_leak_check(); }\n";
+    let user = include_str!("programs/declared.inc");
     let includes = [
         ("alone", OURS.to_string()),
         ("before", format!("{OURS}{SYSTEM}")),

@@ -11,7 +11,7 @@ mod rules;
 mod seen;
 mod stack;
 
-use shmaudit_core::calls::{Call, HOOKS, Trace};
+use shmaudit_core::calls::{Call, HOOKS, INTERFACE, Trace};
 
 use crate::build::{self, Variant};
 use crate::trial::{Stop, Trials, Verdict};
@@ -32,9 +32,12 @@ pub fn add(trials: &mut Trials) {
     filter::add(trials);
 }
 
-/// The hooks of everything but making and ending processes, which are no hot path.
+/// The hooks of everything but making and ending processes, which are no hot path; and what of the C interface may be
+/// called in a signal handler.
 fn hooks() -> impl Iterator<Item = &'static str> {
-    HOOKS.iter().filter(|(_, call)| call.trace() != Trace::Process || *call == Call::Prctl).map(|(name, _)| *name)
+    let hooks = HOOKS.iter().filter(|(_, call)| call.trace() != Trace::Process || *call == Call::Prctl);
+    let interface = INTERFACE.iter().copied().filter(|name| !name.contains("leak_check"));
+    hooks.map(|(name, _)| *name).chain(interface)
 }
 
 fn only_here() -> Verdict {

@@ -32,6 +32,8 @@ mod harm;
 mod header;
 mod hookpath;
 mod html;
+mod install;
+mod interface;
 mod journal;
 mod known;
 mod libcs;
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
     libcs::add(&mut trials);
     limits::add(&mut trials);
     header::add(&mut trials);
+    interface::add(&mut trials);
+    install::add(&mut trials);
     hookpath::add(&mut trials);
     syscalls::add(&mut trials);
     options::add(&mut trials);

@@ -37,8 +37,8 @@ struct Left {
     unconfirmed: bool,
 }
 
-/// Kind, call and stack; without a stack also the object.
-type Place = (Kind, Call, StackId, Option<ObjectIndex>);
+/// Kind, call, stack and whether the audit was paused; without a stack also the object.
+type Place = (Kind, Call, StackId, bool, Option<ObjectIndex>);
 type Places = BTreeMap<Place, Left>;
 
 impl Rule for AtExit {
@@ -106,7 +106,8 @@ fn leave<'p>(
     object: ObjectIndex,
     bytes: u64,
 ) -> &'p mut Left {
-    let place = (kind, made.call, made.stack, if made.stack == StackId::EMPTY { Some(object) } else { None });
+    let otherwise = if made.stack == StackId::EMPTY { Some(object) } else { None };
+    let place = (kind, made.call, made.stack, made.paused, otherwise);
     let left = places.entry(place).or_insert_with(|| Left {
         first: made,
         object,

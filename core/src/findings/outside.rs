@@ -122,7 +122,7 @@ fn unaudited(supervised: &Supervised, unseen: &[Unseen], findings: &mut Vec<Draf
             ..Draft::new(
                 Kind::UnauditedProcess,
                 format!(
-                    "process {}{before}{more} ran a program that was not audited, and ended before it could be looked at.",
+                    "process {}{before}{more} began a program that left no record, and ended before it could be looked at: it was not audited, or was killed as it began.",
                     first.pid
                 ),
             )

@@ -11,9 +11,10 @@ pub(super) fn site(moment: Moment, otherwise: u64) -> u64 {
     mix(&[routine(moment), u64::from(moment.process), u64::from(moment.pid), stack])
 }
 
-/// The same in every process that shares the code: a forked child's too.
+/// The same in every process that shares the code: a forked child's too. What was done while the audit was paused is
+/// another's.
 pub(super) fn routine(moment: Moment) -> u64 {
-    mix(&[u64::from(moment.call.number()), moment.stack.number()])
+    mix(&[u64::from(moment.call.number()) | u64::from(moment.paused) << 8, moment.stack.number()])
 }
 
 /// Different places that are told apart; more are counted with the last.

@@ -48,6 +48,8 @@ pub struct Object {
     pub removed: Option<Moment>,
     /// A call that began to remove it and never told of its result.
     pub removing: Option<Moment>,
+    /// Whether the program has told its audit to ignore it.
+    pub ignored: bool,
     calls: Vec<(Call, u32)>,
 }
 
@@ -65,6 +67,7 @@ impl Object {
             certain: false,
             removed: None,
             removing: None,
+            ignored: false,
             calls: Vec::new(),
         }
     }

@@ -80,6 +80,7 @@ impl Ledger {
             Call::Mmap | Call::Shmat => self.mapped(event, object),
             Call::Mremap => self.remapped(event),
             Call::Munmap | Call::Shmdt | Call::Close | Call::CloseRange | Call::Closefrom => self.release(event),
+            Call::IgnoreName | Call::IgnoreId => self.ignored.note(event),
             Call::Fork => self.forked(event),
             Call::Clone if event.arg(0) & CLONE_VM == 0 => self.forked(event),
             _ => {}

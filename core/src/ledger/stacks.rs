@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::calls::Call;
-use crate::record::{Event, Slot};
+use crate::record::{Event, FLAG_PAUSED, Slot};
 
 /// A call stack's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,8 @@ pub struct Moment {
     pub process: Slot,
     /// The call.
     pub call: Call,
+    /// Whether the thread had paused its audit.
+    pub paused: bool,
 }
 
 /// Every call stack that a moment has, once.
@@ -115,6 +117,7 @@ impl Stacks {
             stack: self.last.1,
             process: event.process,
             call: event.call,
+            paused: event.flags & FLAG_PAUSED != 0,
         }
     }
 }

@@ -151,7 +151,9 @@ fn system_call(line: &mut Line, event: &Event, machine: Machine, limit: usize) -
             return new_image(line, event, limit);
         }
         Call::Exit | Call::UnderscoreExit | Call::CapitalExit | Call::QuickExit => own(line, "exit_group("),
-        Call::Dlclose | Call::Prctl | Call::Mlockall => return false,
+        Call::Dlclose | Call::Prctl | Call::Mlockall | Call::IgnoreName | Call::IgnoreId | Call::Checkpoint => {
+            return false;
+        }
         Call::Shmget
         | Call::Shmat
         | Call::Shmdt

@@ -42,11 +42,15 @@ pub fn conclude<W: Words + ?Sized>(
     let drafts = rules.find(&mut world);
 
     let mut maker = Maker { ledger: &ledger, events: Events::new(&ledger, symbolize) };
-    let mut sieve = Sieve { suppressions: &settings.suppressions, used: BTreeMap::new() };
+    let mut sieve = Sieve { suppressions: &settings.suppressions, used: BTreeMap::new(), own: BTreeMap::new() };
     let mut summary = numbers(sources, &ledger);
     let mut kept = Vec::new();
     for draft in drafts {
         let kind = draft.kind;
+        let since = |since| kind.is_leak() && draft.event.is_some_and(|event| event.order > since);
+        if !settings.since.is_none_or(since) || sieve.takes_for_the_program(&draft, &ledger) {
+            continue;
+        }
         let finding = maker.finding(draft, &world);
         if sieve.takes(kind, &finding) {
             continue;
@@ -153,6 +157,20 @@ fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<S
 struct Sieve<'a> {
     suppressions: &'a Suppressions,
     used: BTreeMap<usize, u64>,
+    own: BTreeMap<&'static str, u64>,
+}
+
+/// What stands in a rule's place where the program itself has said so.
+const IGNORED: &str = "ignored by the program";
+const PAUSED: &str = "paused by the program";
+
+/// What the program has told its audit of the call that made `object`, or of the object itself.
+fn excused(object: &ledger::Object) -> Option<&'static str> {
+    match object.created {
+        Some(created) if created.paused => Some(PAUSED),
+        _ if object.ignored => Some(IGNORED),
+        _ => None,
+    }
 }
 
 impl Sieve<'_> {
@@ -162,9 +180,19 @@ impl Sieve<'_> {
         true
     }
 
+    /// What the thread did while it had paused its audit, and leaks of what it wants to be ignored.
+    fn takes_for_the_program(&mut self, draft: &Draft, ledger: &Ledger) -> bool {
+        let object = draft.object.and_then(|index| ledger.object(index)).filter(|_| draft.kind.is_leak());
+        let paused = draft.event.is_some_and(|event| event.paused);
+        let Some(why) = (if paused { Some(PAUSED) } else { object.and_then(excused) }) else { return false };
+        *self.own.entry(why).or_insert(0) += 1;
+        true
+    }
+
     fn suppressed(&self) -> Vec<Suppressed> {
-        let used = self.used.iter();
-        used.map(|(&rule, &count)| Suppressed { rule: self.suppressions.text(rule).into(), count }).collect()
+        let rules = self.used.iter().map(|(&rule, &count)| (self.suppressions.text(rule), count));
+        let own = self.own.iter().map(|(&why, &count)| (why, count));
+        rules.chain(own).map(|(rule, count)| Suppressed { rule: rule.into(), count }).collect()
     }
 }
 
@@ -244,7 +272,9 @@ impl Maker<'_> {
 
     /// What waits for the living.
     fn pending(&mut self, world: &World) -> Vec<Object> {
-        let waiting = self.ledger.objects().filter(|&(index, _)| world.fate(index).pending);
+        let waits =
+            |&(index, object): &(ObjectIndex, &ledger::Object)| world.fate(index).pending && excused(object).is_none();
+        let waiting = self.ledger.objects().filter(waits);
         waiting.map(|(index, object)| self.object(index, object, world.fate(index))).collect()
     }
 

@@ -37,7 +37,7 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
     ),
     (&["*"], &[libc::SYS_clock_gettime], "the time, where the kernel maps no vDSO"),
     (
-        &["shmaudit::audit::Audit::note", "shmaudit::audit::Audit::note_more"],
+        &["shmaudit::audit::Audit::note*", "shmaudit::pause::*", "shmaudit_pause", "shmaudit_resume"],
         &[libc::SYS_gettid],
         "the thread, where the C library keeps its id elsewhere than all that are known",
     ),
@@ -57,6 +57,17 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
         "F_DUPFD got another number because the log had the wanted one: the log gives it back, and it is copied again",
     ),
     (&["shmaudit::unwind::Slot::take"], &[libc::SYS_gettid], "as for a record"),
+    (
+        &["shmaudit_stats_get", "shmaudit_for_each_object", "shmaudit::live::*"],
+        &[libc::SYS_newfstatat, libc::SYS_shmctl],
+        "the program asks what is there: each object is asked for",
+    ),
+    (&["shmaudit_ignore_id"], &[libc::SYS_shmctl], "whether there is a segment of this id"),
+    (
+        &["shmaudit_pause"],
+        &[libc::SYS_getpid, libc::SYS_tgkill],
+        "with as many threads paused as there is room for: has one of them ended?",
+    ),
 ];
 
 /// Each hook stands in for libc where nobody defines the next one, by the call that libc would make.
@@ -123,6 +134,8 @@ pub const POINTERS: &[(&str, &str)] = &[
 pub const UNNAMED: &[(&str, &str)] = &[
     ("shmaudit::hooks::*", "the slot of the next definition is their argument, or chosen by one"),
     ("shmaudit::real::*", "the same"),
+    ("shmaudit_*", "the place of errno, by a register; the program's own function, called with each object"),
+    ("shmaudit::live::*", "the same function, as a closure"),
     (
         "shmaudit::escape::guarded",
         "a step of the unwinder, which may panic: `escape` brings it back, on a stack of its own",
