@@ -7,6 +7,9 @@ use core::arch::asm;
 
 use crate::{filter, own};
 
+/// The largest page that a kernel of this machine may have: aarch64's are built for 4, 16 or 64 KiB.
+pub const PAGE_MOST: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { 4 << 10 };
+
 /// System call `number` with six arguments.
 ///
 /// # Safety
