@@ -373,6 +373,17 @@ pub fn thread_pointer() -> usize {
     at
 }
 
+/// A return address without the signature that code for pointer authentication has put into its unused bits: `xpaclri`, which
+/// processors that know none take for a `nop`.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub fn without_signature(address: u64) -> u64 {
+    let plain: u64;
+    // SAFETY: changes one register.
+    unsafe { asm!("hint #7", inlateout("x30") address => plain, options(nomem, nostack, preserves_flags)) };
+    plain
+}
+
 /// The processor's tick counter.
 #[inline(always)]
 pub fn ticks() -> u64 {
