@@ -67,6 +67,20 @@ pub enum Entry {
     Realigned(isize),
 }
 
+#[cfg(target_arch = "x86_64")]
+const TRAMPOLINE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+#[cfg(target_arch = "aarch64")]
+const TRAMPOLINE: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
+
+/// Whether the code at `at` is what signal handlers return to.
+///
+/// # Safety
+/// As many bytes are there to be read.
+pub unsafe fn returns_from_handler(at: usize) -> bool {
+    // SAFETY: the caller vouches.
+    unsafe { core::slice::from_raw_parts(at as *const u8, TRAMPOLINE.len()) == TRAMPOLINE }
+}
+
 static CURRENT: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 /// The list of the start, to go back to when something was unloaded.
 static FIRST: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
@@ -102,14 +116,8 @@ impl Loaded {
     /// Whether `at` is where signal handlers return to: `mov rax, SYS_rt_sigreturn; syscall` (`mov x8, …; svc 0`), as debuggers
     /// know it too. musl has no tables for it, and those of glibc are beyond the unwinder.
     pub fn is_trampoline(&self, at: usize) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        const CODE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-        #[cfg(target_arch = "aarch64")]
-        const CODE: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
-        self.is_code(at)
-            && self.is_code(at + CODE.len())
-            // SAFETY: the code of a loaded file, which a frame of this thread returns to.
-            && unsafe { core::slice::from_raw_parts(at as *const u8, CODE.len()) } == CODE
+        // SAFETY: the code of a loaded file, which a frame of this thread returns to.
+        self.is_code(at) && self.is_code(at + TRAMPOLINE.len()) && unsafe { returns_from_handler(at) }
     }
 
     /// How the tables say that a frame is left whose code is at `address`.

@@ -371,9 +371,12 @@ fn adopt(recorder: &Recorder) {
     }
 }
 
-/// Back in the child: adopts the slot, unless a handler's call has done so.
+/// Back in the child: adopts the slot, unless a handler's call has done so. A reservation that nobody took tells that the
+/// page was not wiped: qemu's user mode promises to, and does not.
 pub fn forked(recorder: &Recorder) {
-    if FORK_PAGE.load(Ordering::Relaxed).is_null() {
+    let thread = sys::thread_pointer();
+    let reserved = FORKS.iter().any(|(owner, _)| owner.load(Ordering::Relaxed) == thread);
+    if reserved || FORK_PAGE.load(Ordering::Relaxed).is_null() {
         adopt(recorder);
     } else {
         me(recorder);

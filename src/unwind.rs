@@ -213,6 +213,10 @@ impl Step<'_> {
                 Learned::File => {}
                 // What is in no file has no tables: a guess could lead anywhere.
                 Learned::Code => {
+                    #[cfg(target_arch = "aarch64")]
+                    if self.position.is_handlers_return() {
+                        return true;
+                    }
                     self.position.keep(self.room, self.limits);
                     return false;
                 }

@@ -3,6 +3,7 @@
 use shmaudit_core::cfi::{Base, Row, Saved};
 
 use super::Step;
+use crate::code;
 use crate::rules::{self, Key, Rule};
 use crate::stack::Position;
 use crate::sys;
@@ -11,7 +12,7 @@ impl Step<'_> {
     /// Leaves the frame.
     pub(super) fn leave(&mut self) -> Option<()> {
         let at = &mut self.position;
-        if at.sure && !at.is_return && self.loaded.is_trampoline(at.place as usize) {
+        if at.sure && !at.is_return && (self.loaded.is_trampoline(at.place as usize) || at.is_handlers_return()) {
             at.may_read(self.limits, true);
             return if at.is_too_far() { None } else { interrupted(at) };
         }
@@ -30,6 +31,21 @@ impl Step<'_> {
             rules::remember(key, rule.own(self.loaded.is_own(at.place as usize)));
         }
         if at.leave(rule) { Some(()) } else { None }
+    }
+}
+
+impl Position {
+    /// Whether it is where signal handlers return to, in a page of no file: where there is no vDSO, emulators put it there. The
+    /// position is then one that was not left by a call.
+    pub(super) fn is_handlers_return(&mut self) -> bool {
+        let start = if self.is_return { self.place + 1 } else { self.place };
+        let ends_here = start & 0xfff <= 0xff8;
+        // SAFETY: code that this thread will run, in a page that the kernel shows as such.
+        let is = self.sure && start & 3 == 0 && ends_here && unsafe { code::returns_from_handler(start as usize) };
+        if is {
+            (self.place, self.is_return) = (start, false);
+        }
+        is
     }
 }
 
