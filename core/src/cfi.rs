@@ -282,3 +282,6 @@ impl<'a> Bytes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
