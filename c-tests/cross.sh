@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the C scenarios, and what else of the trials is C, as another machine's programs, by qemu's user mode, and prints a table.
-#   cross.sh MACHINE LIBRARY TRIALS
-# TRIALS is the test binary. The kernel is told of qemu in a user namespace of this script's own; the machine's settings, its
+#   cross.sh MACHINE LIBRARY TRIALS [COMMAND]
+# TRIALS is the test binary; COMMAND, the other machine's, reads the journal of one program. The kernel is told of qemu in a user namespace of this script's own; the machine's settings, its
 # /dev/shm and its segments are not touched. Ends with 1 if a trial fails that is not known to be beyond qemu.
 set -eu
 
@@ -27,9 +27,20 @@ compiler=$machine-linux-gnu-gcc
 command -v "$compiler" >/dev/null || { echo "make cross needs gcc-$machine-linux-gnu" >&2; exit 2; }
 
 log=$(mktemp)
+if [ -n "${4:-}" ]; then
+  work=$(mktemp -d)
+  $compiler -g -o "$work/leak_sysv" "${0%/*}/leak_sysv.c" -lrt
+  QEMU_LD_PREFIX=/usr/$machine-linux-gnu LD_PRELOAD= unshare --user --map-root-user --mount --ipc sh "$0" --inside "$path" \
+    sh -c 'export SHMAUDIT_OPTIONS="log=off:report=off:journal=$1/j"
+      mkdir "$1/j" && env LD_PRELOAD="$2" "$1/leak_sysv" >/dev/null && "$3" --version && "$3" report "$1/j"' \
+    - "$work" "$library" "$4" >"$work/said" 2>&1 || :
+  if grep -q '^shmaudit: ERROR: sysv-leak: .* made by leak_sysv' "$work/said"; then echo "the command reads a journal: ok"; else
+    echo "the command reads a journal: FAILED"; sed 's/^/  /' "$work/said"; fi
+  rm -r "$work"
+fi
 trap 'rm -f "$log"' EXIT
 SHMAUDIT_CC=$compiler SHMAUDIT_LIB=$library QEMU_LD_PREFIX=/usr/$machine-linux-gnu SHMAUDIT_TRIAL_SECONDS=${SHMAUDIT_TRIAL_SECONDS:-60} \
-  unshare --user --map-root-user --mount --ipc sh "$0" --inside "$path" "$trials" scenarios:: >"$log" 2>&1 || :
+  unshare --user --map-root-user --mount --ipc sh "$0" --inside "$path" "$trials" "${SHMAUDIT_SCENARIOS:-scenarios::}" >"$log" 2>&1 || :
 
 # Per scenario the five trials; of those that failed, the first line of what they say, and why that is qemu's, where it is.
 awk -v known="${0%/*}/cross.known" '
