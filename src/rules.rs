@@ -40,7 +40,7 @@ impl Rule {
     /// The caller's stack pointer is `distance` bytes up from the frame pointer or the stack pointer, its frame pointer
     /// `saved` bytes up or unchanged, the return address `link` bytes up.
     pub fn saving(from_frame: bool, distance: u64, saved: Option<u64>, link: u64) -> Option<Rule> {
-        let fits = |at: u64| at % 8 == 0 && at < distance && at >> 3 < 1 << 16;
+        let fits = |at: u64| at.is_multiple_of(8) && at < distance && at >> 3 < 1 << 16;
         if distance == 0 || distance & !DISTANCE != 0 || !fits(link) || !saved.is_none_or(fits) {
             return None;
         }
