@@ -60,6 +60,17 @@ check: ## formatting and lints, as CI has them
 roots: all ## run programs of Debian 11, 13 and sid under the library (root, debootstrap, network)
 	c-tests/roots.sh $(abspath $(LIBRARY))
 
+# The trials are this machine's program, the library and the C programs the other's.
+CROSS ?= aarch64
+.PHONY: cross
+cross: ## build for aarch64 and run the C scenarios there, by qemu-user-static (needs gcc-aarch64-linux-gnu)
+	linker=CARGO_TARGET_$(shell echo $(CROSS) | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$(CROSS)-linux-gnu-gcc && \
+	  env $$linker $(CARGO) build --release -p shmaudit --target $(CROSS)-unknown-linux-gnu && \
+	  env $$linker $(CARGO) build --release -p shmaudit-cli --target $(CROSS)-unknown-linux-gnu
+	trials=$$($(CARGO) test --release -p shmaudit-cli --test e2e --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*(\(.*e2e-[0-9a-f]*\))$$/\1/p') && \
+	  c-tests/cross.sh $(CROSS) $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/libshmaudit.so "$$(realpath "$$trials")" \
+	    $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/shmaudit
+
 # Root may have no cargo: what is built already is not built again.
 .PHONY: install
 install: ## install below DESTDIR/PREFIX; MULTIARCH=1 for Debian's library directory

@@ -4,13 +4,15 @@
 //! stay mapped and are read in place; the tables of later ones are copied, for they may be unloaded at any time.
 
 use alloc::boxed::Box;
+#[cfg(target_arch = "x86_64")]
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
+#[cfg(target_arch = "aarch64")]
+use shmaudit_core::cfi;
 use shmaudit_core::procfs;
 
 use crate::recorder::Recorder;
@@ -18,14 +20,14 @@ use crate::start::read_file;
 use crate::{clock, contain, elf, errno, filter, modules, process, rules, sys};
 
 #[cfg(target_arch = "x86_64")]
-use framehop::x86_64::UnwinderX86_64 as Native;
-
-#[cfg(target_arch = "aarch64")]
-use framehop::aarch64::UnwinderAarch64 as Native;
+use framehop::{
+    ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder, x86_64::UnwinderX86_64 as Native,
+};
 
 /// What is loaded.
 pub struct Loaded {
-    /// The unwinder that knows it.
+    /// The unwinder that knows it. On aarch64 the core reads the tables: it takes those of signed return addresses too.
+    #[cfg(target_arch = "x86_64")]
     pub unwinder: Native<&'static [u8], MustNotAllocateDuringUnwind>,
     /// The files, sorted.
     files: Vec<File>,
@@ -54,6 +56,7 @@ struct Tables {
 }
 
 /// What the tables say of an address.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// Nothing: how to leave it can only be guessed, by the frame pointer.
@@ -62,6 +65,20 @@ pub enum Entry {
     Plain,
     /// How to leave it, where it has realigned its stack: the caller's stack pointer lies so far from the frame pointer.
     Realigned(isize),
+}
+
+#[cfg(target_arch = "x86_64")]
+const TRAMPOLINE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+#[cfg(target_arch = "aarch64")]
+const TRAMPOLINE: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
+
+/// Whether the code at `at` is what signal handlers return to.
+///
+/// # Safety
+/// As many bytes are there to be read.
+pub unsafe fn returns_from_handler(at: usize) -> bool {
+    // SAFETY: the caller vouches.
+    unsafe { core::slice::from_raw_parts(at as *const u8, TRAMPOLINE.len()) == TRAMPOLINE }
 }
 
 static CURRENT: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
@@ -96,18 +113,27 @@ impl Loaded {
         self.file(address).is_some_and(|file| (file.text.0..file.text.1).contains(&address))
     }
 
-    /// Whether `at` is where signal handlers return to: `mov rax, SYS_rt_sigreturn; syscall`, as debuggers know it too. musl
-    /// has no tables for it, and those of glibc are beyond the unwinder.
+    /// Whether `at` is where signal handlers return to: `mov rax, SYS_rt_sigreturn; syscall` (`mov x8, …; svc 0`), as debuggers
+    /// know it too. musl has no tables for it, and those of glibc are beyond the unwinder.
     pub fn is_trampoline(&self, at: usize) -> bool {
-        const CODE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-        cfg!(target_arch = "x86_64")
-            && self.is_code(at)
-            && self.is_code(at + CODE.len())
-            // SAFETY: the code of a loaded file, which a frame of this thread returns to.
-            && unsafe { core::slice::from_raw_parts(at as *const u8, CODE.len()) } == CODE
+        // SAFETY: the code of a loaded file, which a frame of this thread returns to.
+        self.is_code(at) && self.is_code(at + TRAMPOLINE.len()) && unsafe { returns_from_handler(at) }
+    }
+
+    /// How the tables say that a frame is left whose code is at `address`.
+    #[cfg(target_arch = "aarch64")]
+    pub fn row(&self, address: usize) -> Option<cfi::Row> {
+        let file = self.file(address)?;
+        let (tables, at) = (file.tables?, address.wrapping_sub(file.bias));
+        let (fde, begin) = tables.find(at)?;
+        // Where its common part begins, counted back from where that stands.
+        let here = tables.frame.len() - fde.len() + 4;
+        let cie = tables.frame.get(here.checked_sub(u32_at(fde, 4)? as usize)?..)?;
+        cfi::row(cie, fde, (at - begin) as u64, &cfi::AARCH64)
     }
 
     /// What the tables say of `address`.
+    #[cfg(target_arch = "x86_64")]
     pub fn entry(&self, address: usize) -> Entry {
         let entry = || {
             let file = self.file(address)?;
@@ -132,11 +158,20 @@ impl Loaded {
         let mut files = self.files.clone();
         files.push(file);
         files.sort_unstable_by_key(|file| file.start);
-        let mut unwinder = self.unwinder.clone();
-        if let Some(unwind) = file.unwind() {
-            unwinder.add_module(unwind);
+        #[cfg(target_arch = "x86_64")]
+        let unwinder = {
+            let mut unwinder = self.unwinder.clone();
+            if let Some(unwind) = file.unwind() {
+                unwinder.add_module(unwind);
+            }
+            unwinder
+        };
+        Loaded {
+            #[cfg(target_arch = "x86_64")]
+            unwinder,
+            files,
+            own: self.own,
         }
-        Loaded { unwinder, files, own: self.own }
     }
 }
 
@@ -153,6 +188,7 @@ impl File {
     }
 
     /// As the unwinder takes it.
+    #[cfg(target_arch = "x86_64")]
     fn unwind(&self) -> Option<Module<&'static [u8]>> {
         let Tables { hdr_at, hdr, frame_at, frame } = self.tables?;
         Some(Module::new(
@@ -172,9 +208,9 @@ impl File {
 }
 
 impl Tables {
-    /// What they say of the file's own address `at`: by the sorted table of `.eh_frame_hdr`, whose entries must agree with
-    /// what `.eh_frame` has there.
-    fn entry(&self, at: usize) -> Option<Entry> {
+    /// The entry for the file's own address `at`, and where its code begins: by the sorted table of `.eh_frame_hdr`, whose
+    /// entries must agree with what `.eh_frame` has there.
+    fn find(&self, at: usize) -> Option<(&'static [u8], usize)> {
         // "4 bytes unsigned" for the count, "relative to this section, 4 bytes signed" for the entries.
         if self.hdr.get(2..4)? != [0x03, 0x3b] {
             return None;
@@ -192,15 +228,21 @@ impl Tables {
         let fde = self.hdr_at.checked_add_signed(u32_at(entries, index * 8 + 4)? as i32 as isize)?;
         let fde = self.frame.get(fde.checked_sub(self.frame_at)?..)?;
         // Its length, its CIE, where its code begins ("pc-relative, 4 bytes signed", as everybody writes) and how long it is.
-        let length = u32_at(fde, 0)? as usize;
         let fde_at = self.frame_at + (self.frame.len() - fde.len());
         let begin = (fde_at + 8).checked_add_signed(u32_at(fde, 8)? as i32 as isize)?;
         if begin != start(index)? || at - begin >= u32_at(fde, 12)? as usize {
             return None;
         }
-        let rules = fde.get(16..length.checked_add(4)?)?;
+        Some((fde, begin))
+    }
+
+    /// What they say of the file's own address `at`.
+    #[cfg(target_arch = "x86_64")]
+    fn entry(&self, at: usize) -> Option<Entry> {
+        let (fde, _) = self.find(at)?;
+        let rules = fde.get(16..(u32_at(fde, 0)? as usize).checked_add(4)?)?;
         // DW_CFA_def_cfa_expression of three bytes: DW_OP_breg of the frame pointer, its offset, DW_OP_deref.
-        const FRAME_POINTER: u8 = if cfg!(target_arch = "x86_64") { 0x76 } else { 0x8d };
+        const FRAME_POINTER: u8 = 0x76;
         let realigned =
             rules.windows(5).find(|r| r[..3] == [0x0f, 3, FRAME_POINTER] && r[3] & 0x80 == 0 && r[4] == 0x06);
         Some(match realigned {
@@ -217,13 +259,19 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Reads the loaded files' unwind tables.
 pub fn start() {
-    let mut loaded = Loaded { unwinder: Native::new(), files: Vec::new(), own: (0, 0) };
+    let mut loaded = Loaded {
+        #[cfg(target_arch = "x86_64")]
+        unwinder: Native::new(),
+        files: Vec::new(),
+        own: (0, 0),
+    };
     let own = elf::own_address();
     elf::modules(|module| {
         if module.holds(own) {
             loaded.own = (module.start, module.end);
         }
         let file = File::of(module, |bytes| bytes);
+        #[cfg(target_arch = "x86_64")]
         if let Some(unwind) = file.unwind() {
             loaded.unwinder.add_module(unwind);
         }

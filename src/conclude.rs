@@ -66,11 +66,11 @@ pub fn report(audit: &'static Audit, ending: bool, since: Option<u64>) -> Result
     }
     audit.recorder.read_clocks();
     let mut task = Task { audit, ending, since, names: true, errors: AtomicI32::new(-1) };
-    let mut done = contain::run(work, (&raw const task).cast_mut().cast());
+    let mut done = contain::run_apart(work, (&raw const task).cast_mut().cast(), &task.errors);
     if !done {
         // Files are what may change or lie.
         task.names = false;
-        done = contain::run(work, (&raw const task).cast_mut().cast());
+        done = contain::run_apart(work, (&raw const task).cast_mut().cast(), &task.errors);
     }
     if !done {
         STAGE.store(SPOILT, Ordering::Release);

@@ -2,12 +2,13 @@
 //! the program waits. A panic, a fault or an endless loop ends the child; the program goes on.
 //!
 //! Where the kernel gives no child, and no other thread is there to be disturbed, it is done in place: what would end the
-//! child then leads back to where it began.
+//! child then leads back to where it began. (Emulators give none: valgrind, and qemu's user mode, which knows no child that
+//! shares the memory.) With other threads, what can do with a copy of the memory is done in a forked child.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::{escape, sys};
+use crate::{elf, escape, process, sys};
 
 /// Minor faults of our own children that the program's own seem to have had: the kernel adds them up for all that were
 /// waited for.
@@ -64,6 +65,15 @@ pub fn leave() {
 
 /// Runs `work(argument)` contained. `false`: it gave up, faulted or took too long; nothing it shared is to be trusted.
 pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
+    contain(work, argument, None)
+}
+
+/// The same for work that tells no more than `outcome`, which lies in its argument: it may be done in a copy of the memory.
+pub fn run_apart(work: fn(*mut c_void), argument: *mut c_void, outcome: &AtomicI32) -> bool {
+    contain(work, argument, Some(outcome))
+}
+
+fn contain(work: fn(*mut c_void), argument: *mut c_void, outcome: Option<&AtomicI32>) -> bool {
     let Ok(stack) = sys::map_anonymous(STACK_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK) else {
         return false;
     };
@@ -93,9 +103,11 @@ pub fn run(work: fn(*mut c_void), argument: *mut c_void) -> bool {
     } else {
         -1
     };
-    if child < 0 && sys::is_only_thread() {
+    if child < 0 && is_only_thread() {
         wrong!(NeedsChild => { return false });
         in_place(&task, running, end);
+    } else if let (NOT_SHARED, Some(outcome)) = (child, outcome) {
+        forked_child(&task, outcome);
     }
     if child > 0 {
         let mut status = 0i32;
@@ -142,6 +154,76 @@ fn is_on_valgrind() -> bool {
     answer != 0
 }
 
+/// What the clone below gives where the kernel, or what stands for it, does not let a child share the memory.
+const NOT_SHARED: isize = -(libc::EINVAL as isize);
+
+/// Whether there is no other thread. An emulator has threads of its own, and of the program's the C library knows.
+fn is_only_thread() -> bool {
+    let mut single = 0;
+    elf::definitions(&[c"__libc_single_threaded"], |_, address| single = address);
+    // SAFETY: `char __libc_single_threaded` (glibc 2.32).
+    sys::is_only_thread() || single != 0 && unsafe { core::ptr::read_volatile(single as *const u8) } != 0
+}
+
+/// Runs the task in a copy of the memory, and takes its outcome over. It goes wrong as it does in a child that shares it.
+fn forked_child(task: &Task, outcome: &AtomicI32) {
+    let Ok(shared) = sys::map_anonymous(size_of::<Told>(), libc::MAP_SHARED) else { return };
+    // SAFETY: ours, zeroed, aligned to a page; unmapped below, when nobody uses it.
+    let told = unsafe { &*shared.cast::<Told>() };
+    sigchld_waits(|| {
+        // Emulators know no child that ends without a signal.
+        // SAFETY: a copy of the memory, in which this thread goes on here.
+        let child = unsafe { sys::call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0, 0) };
+        if child == 0 {
+            process::stays();
+            settle_in();
+            (task.work)(task.argument);
+            told.outcome.store(outcome.load(Ordering::Acquire), Ordering::Relaxed);
+            told.done.store(true, Ordering::Release);
+            sys::exit_group(0);
+        }
+        let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
+        if child > 0 {
+            // SAFETY: fills one struct rusage.
+            unsafe {
+                let usage = usage.as_mut_ptr() as usize;
+                sys::call(libc::SYS_wait4, child as usize, 0, libc::__WALL as usize, usage, 0, 0);
+            }
+        }
+        // SAFETY: zeroed is a valid one.
+        FAULTS.fetch_add(unsafe { usage.assume_init() }.ru_minflt as u64, Ordering::Relaxed);
+    });
+    if told.done.load(Ordering::Acquire) {
+        outcome.store(told.outcome.load(Ordering::Relaxed), Ordering::Release);
+        task.done.store(true, Ordering::Release);
+    }
+    // SAFETY: the child has ended.
+    unsafe { sys::unmap(shared, size_of::<Told>()) };
+}
+
+/// What a child with a copy of the memory tells.
+struct Told {
+    outcome: AtomicI32,
+    done: AtomicBool,
+}
+
+/// Runs `child`, all signals waiting, and takes the SIGCHLD that comes of it from those that the program will get.
+fn sigchld_waits(child: impl FnOnce()) {
+    let sigchld = 1u64 << (libc::SIGCHLD - 1);
+    let mut pending = 0u64;
+    // SAFETY: fills a signal set of 8 bytes.
+    unsafe { sys::call(libc::SYS_rt_sigpending, &raw mut pending as usize, 8, 0, 0, 0, 0) };
+    child();
+    if pending & sigchld == 0 {
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: reads a signal set of 8 bytes and one timespec.
+        unsafe {
+            let (set, now) = (&raw const sigchld as usize, &raw const now as usize);
+            sys::call(libc::SYS_rt_sigtimedwait, set, 0, now, 8, 0, 0);
+        }
+    }
+}
+
 struct Task {
     work: fn(*mut c_void),
     argument: *mut c_void,
@@ -165,14 +247,19 @@ fn in_place(task: &Task, running: &Running, stack: usize) {
     set_handlers(Some(&before));
 }
 
-extern "C" fn enter(task: *const c_void) -> ! {
-    // SAFETY: `run` passes its task and waits.
-    let task = unsafe { &*task.cast::<Task>() };
+/// What a child does first.
+fn settle_in() {
     end_on_faults();
     // What the program may not do is not for us to trip over: these limits are the child's own.
     for resource in [libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE] {
         sys::lift_limit(resource);
     }
+}
+
+extern "C" fn enter(task: *const c_void) -> ! {
+    // SAFETY: `run` passes its task and waits.
+    let task = unsafe { &*task.cast::<Task>() };
+    settle_in();
     (task.work)(task.argument);
     task.done.store(true, Ordering::Release);
     FAULTS.fetch_add(sys::own_faults(), Ordering::Relaxed);

@@ -39,7 +39,7 @@ unsafe impl Allocator for Mappings {
         true
     }
     fn page_size(&self) -> usize {
-        4096
+        sys::PAGE_MOST
     }
 }
 

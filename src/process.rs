@@ -6,7 +6,10 @@ use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
+#[cfg(target_arch = "aarch64")]
+use crate::elf;
 use crate::recorder::Recorder;
+use crate::sys::PAGE_MOST;
 use crate::{audit, callers, clock, code, conclude, contain, filter, heap, log, pause, sys, unwind, vfork};
 
 #[unsafe(link_section = ".data.hot")]
@@ -41,25 +44,47 @@ pub struct Me {
 /// The C libraries keep the thread id in their thread descriptor, which the kernel itself fills; these are the places
 /// where glibc (since 2.4) and musl have it. Each is believed only if it holds the id we know.
 #[cfg(target_arch = "x86_64")]
-const TID_PLACES: &[i32] = &[0x2d0, 0x30, 0x38];
+fn tid_places() -> impl Iterator<Item = i32> {
+    [0x2d0, 0x30, 0x38].into_iter()
+}
+
+/// The same: here descriptors end at the thread pointer and differ in length. What glibc tells debuggers comes first; then
+/// musl's places.
 #[cfg(target_arch = "aarch64")]
-const TID_PLACES: &[i32] = &[-0x620, -0x630, -0xa8, -0xb0];
+fn tid_places() -> impl Iterator<Item = i32> {
+    let mut found = [0usize; 2];
+    elf::definitions(&[c"_thread_db_sizeof_pthread", c"_thread_db_pthread_tid"], |index, address| {
+        if let Some(place) = found.get_mut(index) {
+            *place = address;
+        }
+    });
+    let [length, tid] = found;
+    let told = if length == 0 || tid == 0 {
+        None
+    } else {
+        // SAFETY: nptl_db: `uint32_t` bytes of the descriptor; `uint32_t[3]` bits, number and offset of the field.
+        let (length, [bits, _, offset]) = unsafe { (*(length as *const i32), *(tid as *const [i32; 3])) };
+        let fits = bits == 32 && (0..length).contains(&offset) && length < 1 << 16;
+        if fits { Some(offset - length) } else { None }
+    };
+    told.into_iter().chain([-0xa8, -0xb0])
+}
 
 /// Learns who we are, at start, on the thread that runs it.
 pub fn start(recorder: &Recorder, exe: &[u8], args: &[u8], starttime: u64, namespaces: u64, follow: bool) {
     FOLLOW.store(follow, Ordering::Relaxed);
     let tid = sys::gettid();
-    for &offset in TID_PLACES {
+    for offset in tid_places() {
         if read_tid(offset) == tid as u32 {
             TID_OFFSET.store(offset, Ordering::Relaxed);
             break;
         }
     }
-    if let Ok(page) = sys::map_anonymous(4096, libc::MAP_PRIVATE) {
+    if let Ok(page) = sys::map_anonymous(PAGE_MOST, libc::MAP_PRIVATE) {
         // SAFETY: advice on our own fresh page. Where the kernel does not know it (before 4.14), the page is left out
         // below and only forks that a hook sees are noticed.
         let wiped =
-            unsafe { sys::call(libc::SYS_madvise, page as usize, 4096, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
+            unsafe { sys::call(libc::SYS_madvise, page as usize, PAGE_MOST, libc::MADV_WIPEONFORK as usize, 0, 0, 0) };
         #[cfg(feature = "wrong")]
         let wiped = if crate::wrong::is(crate::wrong::Wrong::BlindToFork) { -1 } else { wiped };
         if wiped == 0 {
@@ -112,6 +137,12 @@ fn mark_page() {
         // SAFETY: our own page, never unmapped.
         unsafe { (*page).store(1, Ordering::Relaxed) };
     }
+}
+
+/// In a child that is none of the program's: it speaks for the process that it is a copy of.
+pub fn stays() {
+    mark_page();
+    heap::forked();
 }
 
 /// The calling process, as it is now.
@@ -345,9 +376,12 @@ fn adopt(recorder: &Recorder) {
     }
 }
 
-/// Back in the child: adopts the slot, unless a handler's call has done so.
+/// Back in the child: adopts the slot, unless a handler's call has done so. A reservation that nobody took tells that the
+/// page was not wiped: qemu's user mode promises to, and does not.
 pub fn forked(recorder: &Recorder) {
-    if FORK_PAGE.load(Ordering::Relaxed).is_null() {
+    let thread = sys::thread_pointer();
+    let reserved = FORKS.iter().any(|(owner, _)| owner.load(Ordering::Relaxed) == thread);
+    if reserved || FORK_PAGE.load(Ordering::Relaxed).is_null() {
         adopt(recorder);
     } else {
         me(recorder);

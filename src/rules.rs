@@ -18,6 +18,15 @@ use core::sync::atomic::{AtomicU64, Ordering, fence};
 /// | 2 | the caller's frame pointer has been saved; else the register still holds it |
 /// | 3 to 31 | bytes from the stack pointer to the caller's; 0 where there is no caller |
 /// | 32 to 63 | bytes from the stack pointer to the saved frame pointer |
+///
+/// On aarch64 calls leave the return address in a register, and whoever saves it does so anywhere in the frame; the frame
+/// pointer leads to the lower end of its frame, or into it:
+///
+/// | bits | hold |
+/// |---|---|
+/// | 1 | all is counted from the frame pointer, and not from the stack pointer |
+/// | 32 to 47 | words from there to the saved frame pointer |
+/// | 48 to 63 | words from there to the return address |
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rule(u64);
 
@@ -26,6 +35,37 @@ const BY_FRAME_POINTER: u64 = 2;
 const SAVED: u64 = 4;
 const DISTANCE: u64 = (1 << 32) - 8;
 
+#[cfg(target_arch = "aarch64")]
+impl Rule {
+    /// The caller's stack pointer is `distance` bytes up from the frame pointer or the stack pointer, its frame pointer
+    /// `saved` bytes up or unchanged, the return address `link` bytes up.
+    pub fn saving(from_frame: bool, distance: u64, saved: Option<u64>, link: u64) -> Option<Rule> {
+        let fits = |at: u64| at.is_multiple_of(8) && at < distance && at >> 3 < 1 << 16;
+        if distance == 0 || distance & !DISTANCE != 0 || !fits(link) || !saved.is_none_or(fits) {
+            return None;
+        }
+        let base = if from_frame { BY_FRAME_POINTER } else { 0 };
+        let saved = saved.map_or(0, |saved| SAVED | saved >> 3 << 32);
+        Some(Rule(distance | base | saved | link >> 3 << 48))
+    }
+
+    /// The frame pointer leads to the caller's and to the return address, and nothing else is known.
+    pub const CHAINED: Rule = Rule(16 | BY_FRAME_POINTER | SAVED | 1 << 48);
+
+    /// Bytes to the caller's frame pointer.
+    #[inline(always)]
+    pub fn saved(self) -> Option<u64> {
+        if self.0 & SAVED != 0 { Some((self.0 >> 32 & 0xffff) << 3) } else { None }
+    }
+
+    /// Bytes to the return address.
+    #[inline(always)]
+    pub fn link(self) -> u64 {
+        self.0 >> 48 << 3
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
 impl Rule {
     /// The caller's stack pointer is `distance` bytes up, its frame pointer `saved` bytes up or unchanged.
     pub fn by_stack_pointer(distance: u64, saved: Option<u64>) -> Option<Rule> {
@@ -44,6 +84,14 @@ impl Rule {
         Rule(BY_FRAME_POINTER)
     }
 
+    /// Bytes from the stack pointer to the caller's frame pointer, less than to its stack pointer.
+    #[inline(always)]
+    pub fn saved(self) -> Option<u64> {
+        if self.0 & SAVED != 0 { Some(self.0 >> 32) } else { None }
+    }
+}
+
+impl Rule {
     /// Nobody called it.
     pub fn outermost() -> Rule {
         Rule(0)
@@ -70,12 +118,6 @@ impl Rule {
     #[inline(always)]
     pub fn distance(self) -> u64 {
         self.0 & DISTANCE
-    }
-
-    /// Bytes from the stack pointer to the caller's frame pointer, less than to its stack pointer.
-    #[inline(always)]
-    pub fn saved(self) -> Option<u64> {
-        if self.0 & SAVED != 0 { Some(self.0 >> 32) } else { None }
     }
 }
 

@@ -74,6 +74,8 @@ fn walk(room: &mut Room, most: usize, (pc, sp, fp): (usize, usize, usize), recor
         end: sp as u64,
         used: 0,
         steps: 0,
+        #[cfg(target_arch = "aarch64")]
+        link: 0,
     };
     if position.pass(room, &limits) {
         position = unwind::explore(room, position, &limits, recorder);
@@ -128,6 +130,9 @@ pub struct Position {
     pub used: usize,
     /// Frames passed, the library's own among them.
     pub steps: usize,
+    /// Where it was interrupted: the register that calls leave the return address in.
+    #[cfg(target_arch = "aarch64")]
+    pub link: u64,
 }
 
 impl Position {
@@ -169,6 +174,10 @@ impl Position {
     #[inline(always)]
     pub fn pass(&mut self, room: &mut Room, limits: &Limits) -> bool {
         let mut at = *self;
+        if cfg!(target_arch = "aarch64") && !at.sure {
+            // The chain of frame pointers does not tell where frames end, which rules count from.
+            return true;
+        }
         let Some(free) = room.get_mut(at.used..limits.most) else { return false };
         let mut free = free.iter_mut();
         // Rules lead upwards only, so the first thread's stack is not left again.
@@ -204,7 +213,29 @@ impl Position {
         self.steps >= STEPS
     }
 
+    /// Leaves the frame by `rule`. `false`: it cannot be left.
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub fn leave(&mut self, rule: Rule) -> bool {
+        let base = if rule.is_by_frame_pointer() { self.fp } else { self.sp };
+        let sp = base.wrapping_add(rule.distance());
+        if base < self.sp || sp <= base || sp > self.end || base & 7 != 0 {
+            return false;
+        }
+        // SAFETY: aligned, and between the stack pointer and the end of what is known to be there, as are the words that a
+        // rule names.
+        let link = unsafe { word(base + rule.link()) };
+        if let Some(saved) = rule.saved() {
+            // SAFETY: as above.
+            self.fp = unsafe { word(base + saved) };
+        }
+        let pc = sys::without_signature(link);
+        (self.place, self.is_return, self.sp) = (pc.wrapping_sub(1), true, sp);
+        pc != 0
+    }
+
     /// Leaves the frame by `rule`, exactly as the unwinder did when it was learned. `false`: it cannot be left.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn leave(&mut self, rule: Rule) -> bool {
         let sp = if rule.is_by_frame_pointer() {

@@ -168,7 +168,9 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
     }
     let exe = executable();
     let namespaces = namespace(c"/proc/self/ns/pid") | namespace(c"/proc/self/ns/ipc") << 32;
-    let stat = read_file(c"/proc/self/stat", 4096);
+    // By the first thread's entry, which says the same: in the other, qemu's user mode writes a time of its own.
+    let stat = CString::new(format!("/proc/self/task/{}/stat", sys::getpid())).unwrap_or_default();
+    let stat = read_file(&stat, 4096);
     let starttime = procfs::proc_stat(&stat).map_or(0, |stat| stat.starttime);
     process::start(&recorder, &exe, &read_file(c"/proc/self/cmdline", 4096), starttime, namespaces, options.follow);
     modules::record(&recorder, process::me(&recorder), &exe);

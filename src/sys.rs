@@ -7,6 +7,9 @@ use core::arch::asm;
 
 use crate::{filter, own};
 
+/// The largest page that a kernel of this machine may have: aarch64's are built for 4, 16 or 64 KiB.
+pub const PAGE_MOST: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { 4 << 10 };
+
 /// System call `number` with six arguments.
 ///
 /// # Safety
@@ -368,6 +371,17 @@ pub fn thread_pointer() -> usize {
         asm!("mrs {}, tpidr_el0", out(reg) at, options(nomem, nostack, preserves_flags));
     }
     at
+}
+
+/// A return address without the signature that code for pointer authentication has put into its unused bits: `xpaclri`, which
+/// processors that know none take for a `nop`.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub fn without_signature(address: u64) -> u64 {
+    let plain: u64;
+    // SAFETY: changes one register.
+    unsafe { asm!("hint #7", inlateout("x30") address => plain, options(nomem, nostack, preserves_flags)) };
+    plain
 }
 
 /// The processor's tick counter.

@@ -6,25 +6,24 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+#[cfg(target_arch = "x86_64")]
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder};
 use once_cell::race::OnceBox;
 
-use crate::code::{self, Entry, Learned, Loaded};
+use crate::code::{self, Learned, Loaded};
 use crate::recorder::Recorder;
-use crate::rules::{self, Key, Rule};
 use crate::stack::{Limits, Position, Room};
 use crate::{escape, filter, process, sys};
 
-#[cfg(target_arch = "x86_64")]
-use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
-
 #[cfg(target_arch = "aarch64")]
-use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers};
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
-type Caches = Cache<MustNotAllocateDuringUnwind>;
+#[cfg(target_arch = "x86_64")]
+use x86_64::Caches;
 
 /// What the unwinder works with where no rule is known.
 struct Slot {
@@ -37,6 +36,7 @@ struct Slot {
     turn: AtomicU64,
     /// Where a panic goes.
     way_back: AtomicUsize,
+    #[cfg(target_arch = "x86_64")]
     cache: UnsafeCell<Caches>,
     /// End of a stack to work on; 0 where there was no memory for one.
     stack: usize,
@@ -50,6 +50,7 @@ impl Slot {
             began: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             way_back: AtomicUsize::new(0),
+            #[cfg(target_arch = "x86_64")]
             cache: UnsafeCell::new(Caches::new_in()),
             stack,
         }
@@ -134,6 +135,7 @@ struct Step<'a> {
     recorder: &'a Recorder,
     limits: &'a Limits,
     room: &'a mut Room,
+    #[cfg(target_arch = "x86_64")]
     slot: &'static Slot,
     loaded: &'static Loaded,
     position: Position,
@@ -149,7 +151,17 @@ struct Step<'a> {
 pub fn explore(room: &mut Room, position: Position, limits: &Limits, recorder: &Recorder) -> Position {
     let sp = position.sp;
     let (Some(loaded), Some(slot)) = (code::current(), Slot::take(sp, limits)) else { return position };
-    let mut task = Step { recorder, limits, room, slot, loaded, position, discoveries: 0, goes_on: true };
+    let mut task = Step {
+        recorder,
+        limits,
+        room,
+        #[cfg(target_arch = "x86_64")]
+        slot,
+        loaded,
+        position,
+        discoveries: 0,
+        goes_on: true,
+    };
     while task.goes_on {
         task.goes_on = false;
         // Reading unwind tables takes some kilobytes. The first thread has them; others may have hardly more than a page.
@@ -201,6 +213,10 @@ impl Step<'_> {
                 Learned::File => {}
                 // What is in no file has no tables: a guess could lead anywhere.
                 Learned::Code => {
+                    #[cfg(target_arch = "aarch64")]
+                    if self.position.is_handlers_return() {
+                        return true;
+                    }
                     self.position.keep(self.room, self.limits);
                     return false;
                 }
@@ -212,141 +228,4 @@ impl Step<'_> {
         // What is in a file but no code is no frame.
         self.loaded.is_code(place) && self.position.keep(self.room, self.limits)
     }
-
-    /// Leaves the frame.
-    fn leave(&mut self) -> Option<()> {
-        let at = &mut self.position;
-        if at.sure && !at.is_return && self.loaded.is_trampoline(at.place as usize) {
-            at.may_read(self.limits, true);
-            return if at.is_too_far() { None } else { interrupted(at) };
-        }
-        let place = at.place as usize;
-        let entry = self.loaded.entry(place);
-        at.may_read(self.limits, entry != Entry::None);
-        if at.is_too_far() {
-            return None;
-        }
-        let before = *at;
-        let left = self.left(&before, before.fp)?;
-        if entry == Entry::Plain
-            && let (Some(rule), Some(key)) = (self.rule(&before, &left), Key::new(before.place, self.limits.era))
-        {
-            rules::remember(key, rule.own(self.loaded.is_own(place)));
-        }
-        let (pc, mut sp) = (left.back.ok()??, left.sp);
-        if let Entry::Realigned(offset) = entry
-            // The caller's stack pointer lies in the frame; it is right if the return address lies below it.
-            && let Some(caller) = before.read(before.fp.wrapping_add_signed(offset as i64))
-            && caller >= sp
-            && before.read(caller - 8) == Some(pc)
-        {
-            sp = caller;
-        }
-        self.position = Position { place: pc.wrapping_sub(1), is_return: true, sp, fp: left.fp, ..before };
-        Some(())
-    }
-
-    /// Leaves the frame at `before` with another frame pointer there.
-    fn left(&self, before: &Position, fp: u64) -> Option<Left> {
-        // SAFETY: the slot is ours, so its cache is.
-        let cache = unsafe { &mut *self.slot.cache.get() };
-        let mut reads = Reads::default();
-        let mut read = |address| reads.read(before, address);
-        let address = address(before)?;
-        let mut registers = Registers::new(address.address(), before.sp, fp);
-        let back = self.loaded.unwinder.unwind_frame(address, &mut registers, cache, &mut read);
-        Some(Left { back: back.map_err(|_| ()), sp: registers.sp(), fp: frame_pointer(&registers), reads })
-    }
-
-    /// The rule that the frame was left by, if it was left in one of the ways that there are rules for.
-    fn rule(&self, before: &Position, left: &Left) -> Option<Rule> {
-        // A frame pointer that leads nowhere: where it makes no difference, it was not what was followed.
-        const NOWHERE: u64 = 1;
-        let without = self.left(before, NOWHERE)?;
-        if left.back == Ok(None) && without.back == Ok(None) && left.reads.used + without.reads.used == 0 {
-            return Some(Rule::outermost());
-        }
-        left.back.ok()??;
-        let beside = left.reads.beside(left.sp.checked_sub(8)?)?;
-        if without.back == left.back && without.sp == left.sp {
-            let saved = match beside {
-                Some(at) if without.fp == left.fp => Some(at.checked_sub(before.sp)?),
-                None if without.fp == NOWHERE => None,
-                _ => return None,
-            };
-            return Rule::by_stack_pointer(left.sp.checked_sub(before.sp)?, saved);
-        }
-        let chained = without.back.is_err() && beside == Some(before.fp) && before.fp.checked_add(16) == Some(left.sp);
-        if chained { Some(Rule::by_frame_pointer()) } else { None }
-    }
-}
-
-/// As the unwinder has it.
-fn address(at: &Position) -> Option<FrameAddress> {
-    match at.is_return {
-        true => FrameAddress::from_return_address(at.place.wrapping_add(1)),
-        false => Some(FrameAddress::from_instruction_pointer(at.place)),
-    }
-}
-
-/// How a frame was left: the return address if there is a caller, the caller's registers, what was read.
-struct Left {
-    back: Result<Option<u64>, ()>,
-    sp: u64,
-    fp: u64,
-    reads: Reads,
-}
-
-/// What was read to leave a frame: no more than two words where there is a rule for it.
-#[derive(Default)]
-struct Reads {
-    places: [u64; 2],
-    used: usize,
-}
-
-impl Reads {
-    fn read(&mut self, at: &Position, address: u64) -> Result<u64, ()> {
-        if let Some(place) = self.places.get_mut(self.used) {
-            *place = address;
-        }
-        self.used += 1;
-        at.read(address).ok_or(())
-    }
-
-    /// What was read before `place`, if anything; `None` where `place` was not the last read, or more than two were.
-    fn beside(&self, place: u64) -> Option<Option<u64>> {
-        match (self.used, self.places) {
-            (1, [one, _]) if one == place => Some(None),
-            (2, [one, two]) if two == place && one != place => Some(Some(one)),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn frame_pointer(registers: &Registers) -> u64 {
-    registers.bp()
-}
-
-#[cfg(target_arch = "aarch64")]
-fn frame_pointer(registers: &Registers) -> u64 {
-    registers.fp()
-}
-
-/// To what a signal interrupted, by the context that the kernel left on the stack for its return.
-#[cfg(target_arch = "x86_64")]
-fn interrupted(at: &mut Position) -> Option<()> {
-    // ucontext_t: flags, link and stack take 40 bytes, then come the registers r8 to r15, rdi, rsi, rbp, …, rsp, rip.
-    let word = |number: u64| at.read(at.sp + 40 + number * 8);
-    let (fp, sp, place) = (word(10)?, word(15)?, word(16)?);
-    if sp & 7 != 0 {
-        return None;
-    }
-    *at = Position { place, is_return: false, sp, fp, ..*at };
-    Some(())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn interrupted(_: &mut Position) -> Option<()> {
-    None
 }

@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod baseline;
 pub mod calls;
+pub mod cfi;
 pub mod findings;
 pub mod json;
 pub mod kernel;

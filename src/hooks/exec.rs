@@ -45,6 +45,7 @@ macro_rules! listed {
                 "stp x6, x7, [sp, #48]",
                 "add x1, sp, #8",
                 "stp x29, x30, [sp, #-16]!",
+                "mov x29, sp",
                 "bl {body}",
                 "ldp x29, x30, [sp], #16",
                 "add sp, sp, #64",

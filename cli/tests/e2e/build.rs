@@ -20,7 +20,7 @@ pub struct Variant {
 impl Variant {
     /// `cc -O0 -g`: what the expectations' lines and functions are true of.
     pub fn plain() -> Variant {
-        Variant::of("cc", &["-O0", "-g"])
+        Variant::of(compiler(), &["-O0", "-g"])
     }
 
     /// This compiler with these options, beside the language and the warnings.
@@ -42,6 +42,13 @@ impl Variant {
         self.after.extend(options.iter().map(ToString::to_string));
         self
     }
+}
+
+/// This machine's, or the one that `SHMAUDIT_CC` names: where the kernel runs another machine's programs too, by an emulator,
+/// the library can be tried there.
+fn compiler() -> &'static str {
+    static NAMED: OnceLock<Option<String>> = OnceLock::new();
+    NAMED.get_or_init(|| std::env::var("SHMAUDIT_CC").ok()).as_deref().unwrap_or("cc")
 }
 
 type Made = Arc<OnceLock<Result<PathBuf, String>>>;
