@@ -26,6 +26,9 @@ pub struct Options {
     /// Add a suppression to FILE for everything that is found.
     #[arg(long, value_name = "FILE")]
     write_suppressions: Option<PathBuf>,
+    /// Tell also what the built-in suppressions know: leaks that programs such as PostgreSQL leave on purpose.
+    #[arg(long)]
+    no_built_in: bool,
 }
 
 /// What the options name, read.
@@ -47,7 +50,7 @@ struct Written {
 impl Options {
     /// Reads the files. An error names the file, the place and what is wrong there.
     pub fn read(&self) -> Result<Known, String> {
-        let mut suppressions = Suppressions::default();
+        let mut suppressions = if self.no_built_in { Suppressions::none() } else { Suppressions::default() };
         if let Some(path) = &self.suppressions {
             add(&mut suppressions, path, &read(path, MOST_SUPPRESSIONS)?)?;
         }

@@ -30,6 +30,8 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::full_disk", full_disk);
     trials.add("run::order_of_preloads", preloads);
     trials.add("run::what_became_of_leaks", became);
+    trials.add("run::built_in_suppressions", built_in);
+    trials.add("run::program_is_not_audited", program_outside);
     trials.add("run::sessions", sessions);
     trials.add("run::job_control", job_control);
     trials.add("run::without_a_session_to_join", not_joined);
@@ -45,7 +47,13 @@ audited() { exec "$SHMAUDIT" run --library "$LIBRARY" -o session --format json -
 run() { rm -rf session; (audited "$@"); }
 "#;
     let (run, work) = prepare(trial, &format!("{before}{text}"))?;
-    let ended = run.env("LEAVES", leaves).env("RAW", raw).env("XDG_STATE_HOME", work.join("state")).end()?;
+    let source = build::own_source("raw");
+    let ended = run
+        .env("LEAVES", leaves)
+        .env("RAW", raw)
+        .env("RAW_SOURCE", source)
+        .env("XDG_STATE_HOME", work.join("state"))
+        .end()?;
     Ok((ended, work))
 }
 
@@ -416,6 +424,43 @@ fn became() -> Verdict {
     is_leaks(&later)?;
     let now: Vec<&Value> = later["findings"].as_array().into_iter().flatten().map(|finding| &finding["now"]).collect();
     check!(now.contains(&&Value::from("gone")) && now.contains(&&Value::from("renewed")), "{later:#}");
+    Ok(())
+}
+
+/// What is left on purpose is told to who asks for it.
+fn built_in() -> Verdict {
+    let (ended, work) = script(
+        "run::built_in",
+        r#"
+        run "$LEAVES" /jack-shm-registry exit 0
+        "$SHMAUDIT" report session --no-built-in --format json > all.json || :
+        "#,
+    )?;
+    went(&ended, "made\n")?;
+    check!(findings(&json(&work, "report.json")?) == [LEAKS[1]], "{:#}", json(&work, "report.json")?);
+    is_leaks(&json(&work, "all.json")?)
+}
+
+/// Static programs that are run directly, and direct system calls of one that is audited.
+fn program_outside() -> Verdict {
+    let (ended, work) = script(
+        "run::program_outside",
+        r#"
+        run "$RAW"; echo $?; cp report.json static.json
+        ipcrm --all=shm; rm -f /dev/shm/*
+        gcc -o raw-dynamic "$RAW_SOURCE" && run ./raw-dynamic; echo $?
+        "#,
+    )?;
+    went(&ended, "0\n0\n")?;
+    let report = json(&work, "static.json")?;
+    let told = findings(&report);
+    check!(told.contains(&"unattributed-leak error 777 -".to_string()), "{told:?}");
+    check!(told.iter().any(|finding| finding.starts_with("unattributed-leak") && finding.contains(" 55 ")), "{told:?}");
+    let why = &report["processes"][0]["why_not"];
+    check!(why == "it is statically linked", "{report:#}");
+    let told = findings(&json(&work, "report.json")?);
+    let wanted = ["unattributed-leak error 777 -", "unattributed-leak warning 55 -"];
+    check!(told == wanted, "{told:?}");
     Ok(())
 }
 
