@@ -21,6 +21,8 @@ use crate::record::{Event, Family, State};
 
 const ENOENT: i32 = 2;
 const IPC_RMID: u64 = 0;
+/// Calls of several processes that came back so close to each other may have happened in any order.
+const AT_ONCE_NS: u64 = 5_000_000;
 const IPC_64: u64 = 0x100;
 
 #[derive(Default)]
@@ -29,6 +31,9 @@ struct Vanished {
     missed: Sites<Moment>,
     /// Names and ids, by their hashes, that were removed before their maker's record was written.
     removed: Sites<()>,
+    /// When the last removal of a name, by its hash, came back, in nanoseconds since 1970: it may have taken what was made
+    /// while it was under way.
+    unlinked: Sites<u64>,
     spawned: bool,
     renamed: bool,
 }
@@ -68,6 +73,13 @@ impl Rule for Vanished {
             Call::ShmUnlink | Call::Unlink | Call::Unlinkat if event.errno == 0 && object.is_none() => {
                 if let Some(name) = name_of(event) {
                     self.removed.at(hash_name(name), || ());
+                }
+            }
+            Call::ShmUnlink | Call::Unlink | Call::Unlinkat if event.errno == 0 => {
+                if let Some(name) = name_of(event)
+                    && let Some(last) = self.unlinked.at(hash_name(name), || 0)
+                {
+                    *last = event.ended().max(*last);
                 }
             }
             Call::Shmctl if event.errno == 0 && event.arg(1) & !IPC_64 == IPC_RMID && object.is_none() => {
@@ -110,6 +122,7 @@ impl Rule for Vanished {
                     by_shm_open
                         && !unnoted
                         && name.is_some_and(|name| self.removed.get(hash_name(name)).is_none())
+                        && !name.is_some_and(|name| self.was_being_removed(name, object.created))
                         && mount == Some(object.id.dev)
                 }
                 Family::Sysv => world.knows_segments() && self.removed.get(hash_shmid(object.id.shmid())).is_none(),
@@ -123,6 +136,12 @@ impl Rule for Vanished {
 }
 
 impl Vanished {
+    /// Whether the object was made while another of its name was being removed.
+    fn was_being_removed(&self, name: &[u8], created: Option<Moment>) -> bool {
+        let last = self.unlinked.get(hash_name(name)).copied();
+        last.zip(created).is_some_and(|(last, created)| last.saturating_add(AT_ONCE_NS) >= created.ticks)
+    }
+
     fn miss(&mut self, ledger: &mut Ledger, event: &Event, object: Option<ObjectIndex>) {
         let there = |index: &ObjectIndex| ledger.object(*index).is_some_and(|object| object.removed.is_none());
         let Some(index) = object.filter(there) else { return };
