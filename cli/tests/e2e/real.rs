@@ -127,7 +127,8 @@ const PROGRAMS: &[Program] = &[
         script: script!("chromium"),
         version: "chromium --version 2> /dev/null | cut -d ' ' -f 1-2",
         needs: &["chromium"],
-        run: &["unaudited-process"],
+        // Its zygotes may be over before anybody can look.
+        perhaps: &["unaudited-process"],
         ..PROGRAM
     },
     Program {

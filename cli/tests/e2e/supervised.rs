@@ -512,8 +512,10 @@ fn job_control() -> Verdict {
             "sleep:0.5",
             "send:three\\n",
             "wait:three\\r\\nthree",
+            "clear",
             "send:\\x03",
             "wait:ready$",
+            "sleep:0.5",
         ],
         &["clear", "send:echo st=$?\\n", "wait:st=130", "clear", shell, "wait:ready$", "send:sleep 60\\n", "sleep:0.3"],
         &[
