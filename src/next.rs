@@ -105,28 +105,27 @@ fn resolve_late() {
 }
 
 /// A hook whose signature differs from libc's declaration does not compile.
-#[allow(dead_code, reason = "checked by the compiler, never run")]
 mod signatures {
     use super::*;
 
-    const SHM_OPEN: unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int = libc::shm_open;
-    const SHM_UNLINK: unsafe extern "C" fn(*const c_char) -> c_int = libc::shm_unlink;
-    const SHMGET: unsafe extern "C" fn(key_t, size_t, c_int) -> c_int = libc::shmget;
-    const SHMAT: unsafe extern "C" fn(c_int, *const c_void, c_int) -> *mut c_void = libc::shmat;
-    const SHMDT: unsafe extern "C" fn(*const c_void) -> c_int = libc::shmdt;
-    const SHMCTL: unsafe extern "C" fn(c_int, c_int, *mut shmid_ds) -> c_int = libc::shmctl;
-    const FTOK: unsafe extern "C" fn(*const c_char, c_int) -> key_t = libc::ftok;
-    const FTRUNCATE: unsafe extern "C" fn(c_int, i64) -> c_int = libc::ftruncate;
-    const MMAP: unsafe extern "C" fn(*mut c_void, size_t, c_int, c_int, c_int, i64) -> *mut c_void = libc::mmap;
-    const MUNMAP: unsafe extern "C" fn(*mut c_void, size_t) -> c_int = libc::munmap;
-    const CLOSE: unsafe extern "C" fn(c_int) -> c_int = libc::close;
-    const DUP3: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = libc::dup3;
-    const CREAT: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
-    const REMOVE: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
-    const RENAME: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
-    const MEMFD_CREATE: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
-    const MLOCKALL: unsafe extern "C" fn(c_int) -> c_int = libc::mlockall;
-    const FORK: unsafe extern "C" fn() -> pid_t = libc::fork;
+    const _: unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int = libc::shm_open;
+    const _: unsafe extern "C" fn(*const c_char) -> c_int = libc::shm_unlink;
+    const _: unsafe extern "C" fn(key_t, size_t, c_int) -> c_int = libc::shmget;
+    const _: unsafe extern "C" fn(c_int, *const c_void, c_int) -> *mut c_void = libc::shmat;
+    const _: unsafe extern "C" fn(*const c_void) -> c_int = libc::shmdt;
+    const _: unsafe extern "C" fn(c_int, c_int, *mut shmid_ds) -> c_int = libc::shmctl;
+    const _: unsafe extern "C" fn(*const c_char, c_int) -> key_t = libc::ftok;
+    const _: unsafe extern "C" fn(c_int, i64) -> c_int = libc::ftruncate;
+    const _: unsafe extern "C" fn(*mut c_void, size_t, c_int, c_int, c_int, i64) -> *mut c_void = libc::mmap;
+    const _: unsafe extern "C" fn(*mut c_void, size_t) -> c_int = libc::munmap;
+    const _: unsafe extern "C" fn(c_int) -> c_int = libc::close;
+    const _: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = libc::dup3;
+    const _: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
+    const _: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
+    const _: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
+    const _: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
+    const _: unsafe extern "C" fn(c_int) -> c_int = libc::mlockall;
+    const _: unsafe extern "C" fn() -> pid_t = libc::fork;
     #[expect(deprecated, reason = "what is passed on is the program's own")]
-    const VFORK: unsafe extern "C" fn() -> pid_t = libc::vfork;
+    const _: unsafe extern "C" fn() -> pid_t = libc::vfork;
 }

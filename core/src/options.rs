@@ -1,11 +1,17 @@
 //! `SHMAUDIT_OPTIONS`: one table of keys, from which parsing, help and documentation come.
 
+mod letters;
+mod values;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::calls::Trace;
 use crate::record::MAX_FRAMES;
+
+pub use letters::{Letters, expand};
+use values::*;
 
 /// Where text goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,94 +221,6 @@ pub const TABLE: &[Row] = &[
     },
 ];
 
-fn target(place: &mut Target, value: &str) -> bool {
-    *place = match value {
-        "stderr" => Target::Stderr,
-        "off" => Target::Off,
-        "" => return false,
-        path => Target::Path(path.to_string()),
-    };
-    true
-}
-
-fn show_target(target: &Target) -> String {
-    match target {
-        Target::Stderr => "stderr".to_string(),
-        Target::Off => "off".to_string(),
-        Target::Path(path) => path.clone(),
-    }
-}
-
-fn format_of(place: &mut Format, value: &str) -> bool {
-    *place = match value {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        _ => return false,
-    };
-    true
-}
-
-fn show_format(format: Format) -> String {
-    match format {
-        Format::Text => "text".to_string(),
-        Format::Json => "json".to_string(),
-    }
-}
-
-fn flag(place: &mut bool, value: &str) -> bool {
-    *place = match value {
-        "0" => false,
-        "1" => true,
-        _ => return false,
-    };
-    true
-}
-
-fn show_flag(flag: bool) -> String {
-    if flag { "1".to_string() } else { "0".to_string() }
-}
-
-fn number(place: &mut usize, value: &str, most: usize) -> bool {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    match value.parse() {
-        Ok(number) if digits && number <= most => {
-            *place = number;
-            true
-        }
-        _ => false,
-    }
-}
-
-fn path(place: &mut Option<String>, value: &str, none: &str) -> bool {
-    if value.is_empty() {
-        return false;
-    }
-    *place = if value == none { None } else { Some(value.to_string()) };
-    true
-}
-
-fn traces(place: &mut u8, value: &str) -> bool {
-    let mut bits = 0;
-    for name in value.split(',') {
-        match (name, ALL_TRACES.iter().find(|(known, _)| *known == name)) {
-            ("all", _) => bits = Options::default().trace,
-            (_, Some((_, trace))) => bits |= *trace as u8,
-            _ => return false,
-        }
-    }
-    *place = bits;
-    true
-}
-
-fn show_traces(bits: u8) -> String {
-    if bits == Options::default().trace {
-        return "all".to_string();
-    }
-    let names: Vec<&str> =
-        ALL_TRACES.iter().filter(|(_, trace)| bits & *trace as u8 != 0).map(|(name, _)| *name).collect();
-    names.join(",")
-}
-
 /// Splits at colons that are not inside `'…'` or `"…"`.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut quote) = (Vec::new(), 0, None);
@@ -396,45 +314,6 @@ impl Options {
     }
 }
 
-/// What the `%` letters of a path stand for.
-#[derive(Clone, Copy, Debug)]
-pub struct Letters<'a> {
-    /// `%p`
-    pub pid: u32,
-    /// `%e`, without directories.
-    pub program: &'a str,
-    /// `%t`, in seconds.
-    pub unix: u64,
-    /// `%h`
-    pub host: &'a str,
-    /// `%n`
-    pub counter: u64,
-}
-
-/// Puts in what the `%` letters stand for; an unknown letter stays as it is. A slash in what is put in becomes `_`.
-pub fn expand(path: &str, letters: &Letters) -> String {
-    let mut out = String::new();
-    let mut characters = path.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            out.push(character);
-            continue;
-        }
-        let put = match characters.next() {
-            Some('p') => letters.pid.to_string(),
-            Some('e') => letters.program.to_string(),
-            Some('t') => letters.unix.to_string(),
-            Some('h') => letters.host.to_string(),
-            Some('n') => letters.counter.to_string(),
-            Some('%') => "%".to_string(),
-            Some(other) => format!("%{other}"),
-            None => "%".to_string(),
-        };
-        out.extend(put.chars().map(|character| if character == '/' { '_' } else { character }));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,12 +350,6 @@ mod tests {
         assert_eq!(options, Options { stacks: 3, ..Options::default() });
         assert_eq!(warnings.len(), 4);
         assert!(Options::parse(b"log=off:report=stderr", true).1.is_empty());
-    }
-
-    #[test]
-    fn percent_letters() {
-        let letters = Letters { pid: 7, program: "a/b", unix: 9, host: "h", counter: 2 };
-        assert_eq!(expand("x.%p.%e.%t.%h.%n.%%.%q.%", &letters), "x.7.a_b.9.h.2.%.%q.%");
     }
 
     proptest! {

@@ -23,10 +23,13 @@
 //! family is not `None`, then the data padded to words, then the frames. A call that opened an object has an [`Opening`]
 //! after its args.
 
+mod late;
 mod opening;
 
 use crate::calls::Call;
 
+use late::{LATE_CREATED, LATE_MAYBE, LATE_NO_OBJECT, late_sum};
+pub use late::{LateEnd, late_args, late_words};
 pub use opening::{Opening, size_when_mapped};
 
 /// Words in a unit, the tag among them.
@@ -244,74 +247,6 @@ pub fn finish_words(fixed_sum: u32, process: Slot, took: u32, errno: i32, ret: i
     let took = word_took(took, errno, process);
     let check = u64::from(fixed_sum) | ((State::Done as u64) << 32) | (end_sum(took, ret as u64) << 40);
     [(3, took), (5, ret as u64), (7, check)]
-}
-
-/// The end of a record that was begun with [`FLAG_LATE`].
-#[derive(Clone, Copy, Debug)]
-pub struct LateEnd {
-    /// Ticks when the call came back.
-    pub ticks: u64,
-    /// Ticks it took.
-    pub took: u32,
-    /// errno after a failure, 0 after success.
-    pub errno: i32,
-    /// The result.
-    pub ret: i64,
-    /// See [`Event::order`].
-    pub order: u64,
-    /// The object.
-    pub object: ObjectId,
-    /// [`FLAG_CREATED`] or [`FLAG_MAYBE_CREATED`] where it made the object.
-    pub made: u16,
-    /// The last arguments of a call that opens ([`late_args`]): what it found.
-    pub opening: [u64; 2],
-}
-
-/// How many of a late record's arguments come with its end: an [`Opening`] of what was opened.
-pub const fn late_args(call: Call) -> usize {
-    if matches!(call, Call::ShmOpen) { 2 } else { 0 }
-}
-
-/// Bits of the state byte that only the end of a late record sets.
-const LATE_CREATED: u64 = 4;
-const LATE_MAYBE: u64 = 8;
-const LATE_NO_OBJECT: u64 = 16;
-
-/// The sum over what the end of a late record adds.
-fn late_sum(words: [u64; 9]) -> u64 {
-    let mut sum = Sum::new();
-    for word in words {
-        sum.add(word);
-    }
-    sum.finish() & 0xFF_FFFF
-}
-
-/// The words that the end of a late record of `args` arguments writes: (word of the record without tags, value), the sum
-/// last.
-pub fn late_words(
-    fixed_sum: u32,
-    process: Slot,
-    call: Call,
-    args: usize,
-    end: &LateEnd,
-) -> impl Iterator<Item = (usize, u64)> {
-    let took = word_took(end.took, end.errno, process);
-    let ret = end.ret as u64;
-    let mut state = State::Done as u64;
-    for (flag, bit) in [(FLAG_CREATED, LATE_CREATED), (FLAG_MAYBE_CREATED, LATE_MAYBE)] {
-        state |= if end.made & flag != 0 { bit } else { 0 };
-    }
-    state |= if end.object.family == Family::None { LATE_NO_OBJECT } else { 0 };
-    let (dev, ino) = (end.object.dev, end.object.ino);
-    let opens = late_args(call) > 0;
-    let [found, size] = if opens { end.opening } else { [0; 2] };
-    let sum = late_sum([end.ticks, took, ret, end.order, found, size, dev, ino, state]);
-    let check = u64::from(fixed_sum) | (state << 32) | (sum << 40);
-    let identity = UNIT_PAYLOAD + args;
-    let opening = [(identity.wrapping_sub(2), found), (identity.wrapping_sub(1), size)];
-    let head = [(1, end.ticks), (2, took), (4, ret), (5, end.order)];
-    let opening = opening.into_iter().filter(move |_| opens);
-    head.into_iter().chain(opening).chain([(identity, dev), (identity + 1, ino), (6, check)])
 }
 
 /// A unit's words after the tag.

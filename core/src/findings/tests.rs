@@ -11,6 +11,8 @@ use crate::procfs::SHM_DEST;
 use crate::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
 use crate::testing::{BEGAN, Image, Tables, event};
 
+mod drafts;
+mod limits;
 mod mistakes;
 
 const BEGAN_SECONDS: u64 = BEGAN / 1_000_000_000;
