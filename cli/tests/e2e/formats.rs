@@ -260,8 +260,9 @@ fn terminal() -> Verdict {
     let escapes = regex_lite::Regex::new("\x1b\\[[0-9;]*m")?;
     let without = escapes.replace_all(&colour, "");
     check!(without == plain, "colour changes words:\n{without}\n{plain}");
-    for line in plain.lines().map(|line| line.trim_end_matches('\r')).filter(|line| !line.contains("to remove ")) {
-        check!(line.len() <= 60, "{} columns: {line}", line.len());
+    // What is one word stays whole, however long it is: the paths are those of this checkout.
+    for line in plain.lines().map(str::trim_end).filter(|line| !line.contains("to remove ")) {
+        check!(line.len() <= 60 || !line.trim_start().contains(' '), "{} columns: {line}", line.len());
     }
     Ok(())
 }
