@@ -41,11 +41,27 @@ pub struct Ended {
     pub stderr: Vec<u8>,
 }
 
+/// What a machine may say to all its programs, and no trial is to depend on: each says itself what it tries.
+const SURROUNDINGS: [&str; 9] = [
+    "LD_PRELOAD",
+    "SHMAUDIT_OPTIONS",
+    "XDG_STATE_HOME",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "CI",
+    "COLUMNS",
+    "LINES",
+];
+
 impl Run {
     /// `program` as it is, in the C locale, with nothing of ours in its environment.
     pub fn new(program: impl AsRef<OsStr>) -> Run {
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).env("LC_ALL", "C").env_remove("LD_PRELOAD").env_remove("SHMAUDIT_OPTIONS");
+        command.stdin(Stdio::null()).env("LC_ALL", "C");
+        for name in SURROUNDINGS {
+            command.env_remove(name);
+        }
         command.process_group(0);
         Run { command, stderr: None }
     }
