@@ -19,23 +19,24 @@ use crate::{clock, elf, rules};
 pub use late::{Learned, learn};
 
 #[cfg(target_arch = "x86_64")]
-use framehop::{
-    ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder, x86_64::UnwinderX86_64 as Native,
-};
+use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder, x86_64::UnwinderX86_64};
 
 /// What is loaded.
 pub struct Loaded {
-    /// The unwinder that knows it. On aarch64 the core reads the tables: it takes those of signed return addresses too.
-    #[cfg(target_arch = "x86_64")]
-    pub unwinder: Native<&'static [u8], MustNotAllocateDuringUnwind>,
     /// The files, sorted.
-    files: Vec<File>,
+    files: Vec<&'static File>,
+    /// For code of none of them: it follows frame pointers.
+    #[cfg(target_arch = "x86_64")]
+    nowhere: &'static Native,
     /// This library's own.
     own: (usize, usize),
 }
 
+/// On aarch64 the core reads the tables: it takes those of signed return addresses too.
+#[cfg(target_arch = "x86_64")]
+type Native = UnwinderX86_64<&'static [u8], MustNotAllocateDuringUnwind>;
+
 /// A file, as far as walking needs it.
-#[derive(Clone, Copy, PartialEq, Eq)]
 struct File {
     start: usize,
     end: usize,
@@ -43,6 +44,9 @@ struct File {
     text: (usize, usize),
     bias: usize,
     tables: Option<Tables>,
+    /// The unwinder that knows it, and it alone: a list is then no more than where its files are.
+    #[cfg(target_arch = "x86_64")]
+    unwinder: Native,
 }
 
 /// A file's unwind tables: where they stand in the file's own addresses, and their bytes.
@@ -97,9 +101,15 @@ impl Loaded {
         (self.own.0..self.own.1).contains(&address)
     }
 
-    fn file(&self, address: usize) -> Option<&File> {
+    fn file(&self, address: usize) -> Option<&'static File> {
         let after = self.files.partition_point(|file| file.start <= address);
-        after.checked_sub(1).and_then(|at| self.files.get(at)).filter(|file| address < file.end)
+        after.checked_sub(1).and_then(|at| self.files.get(at)).copied().filter(|file| address < file.end)
+    }
+
+    /// What leaves frames whose code is at `address`.
+    #[cfg(target_arch = "x86_64")]
+    pub fn unwinder(&self, address: usize) -> &'static Native {
+        self.file(address).map_or(self.nowhere, |file| &file.unwinder)
     }
 
     /// Whether `address` is in a file of the list.
@@ -142,35 +152,22 @@ impl Loaded {
     }
 
     /// Whether it is `before` and `file` beside.
-    fn is(&self, before: &Loaded, file: &File) -> bool {
+    fn is(&self, before: &Loaded, file: &'static File) -> bool {
         let mut rest = before.files.iter();
         let mut found = false;
         self.files.len() == before.files.len() + 1
-            && self.files.iter().all(|own| {
-                let new = !found && own == file;
+            && self.files.iter().all(|&own| {
+                let new = !found && core::ptr::eq(own, file);
                 found |= new;
-                new || rest.next() == Some(own)
+                new || rest.next().is_some_and(|&other| core::ptr::eq(own, other))
             })
     }
 
-    fn with(&self, file: File) -> Loaded {
+    fn with(&self, file: &'static File) -> Loaded {
         let mut files = self.files.clone();
         files.push(file);
         files.sort_unstable_by_key(|file| file.start);
-        #[cfg(target_arch = "x86_64")]
-        let unwinder = {
-            let mut unwinder = self.unwinder.clone();
-            if let Some(unwind) = file.unwind() {
-                unwinder.add_module(unwind);
-            }
-            unwinder
-        };
-        Loaded {
-            #[cfg(target_arch = "x86_64")]
-            unwinder,
-            files,
-            own: self.own,
-        }
+        Loaded { files, ..*self }
     }
 }
 
@@ -183,17 +180,33 @@ impl File {
             text = (text.0.min(start), text.1.max(start.wrapping_add(header.p_memsz as usize)));
         }
         let tables = unwind_tables(module, keep);
-        File { start: module.start, end: module.end, text, bias: module.bias, tables }
+        File {
+            start: module.start,
+            end: module.end,
+            text,
+            bias: module.bias,
+            tables,
+            #[cfg(target_arch = "x86_64")]
+            unwinder: tables.map_or_else(Native::new, |tables| tables.unwinder(module)),
+        }
     }
 
-    /// As the unwinder takes it.
+    /// Whether it is the same file at the same place.
+    fn is(&self, other: &File) -> bool {
+        let place = |file: &File| (file.start, file.end, file.text, file.bias, file.tables);
+        place(self) == place(other)
+    }
+}
+
+impl Tables {
     #[cfg(target_arch = "x86_64")]
-    fn unwind(&self) -> Option<Module<&'static [u8]>> {
-        let Tables { hdr_at, hdr, frame_at, frame } = self.tables?;
-        Some(Module::new(
+    fn unwinder(self, module: &elf::Module) -> Native {
+        let Tables { hdr_at, hdr, frame_at, frame } = self;
+        let mut unwinder = Native::new();
+        unwinder.add_module(Module::new(
             String::new(),
-            self.start as u64..self.end as u64,
-            self.bias as u64,
+            module.start as u64..module.end as u64,
+            module.bias as u64,
             ExplicitModuleSectionInfo {
                 base_svma: 0,
                 eh_frame_hdr_svma: Some(hdr_at as u64..(hdr_at + hdr.len()) as u64),
@@ -202,11 +215,10 @@ impl File {
                 eh_frame: Some(frame),
                 ..ExplicitModuleSectionInfo::default()
             },
-        ))
+        ));
+        unwinder
     }
-}
 
-impl Tables {
     /// The entry for the file's own address `at`, and where its code begins: by the sorted table of `.eh_frame_hdr`, whose
     /// entries must agree with what `.eh_frame` has there.
     fn find(&self, at: usize) -> Option<(&'static [u8], usize)> {
@@ -259,9 +271,9 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 /// Reads the loaded files' unwind tables.
 pub fn start() {
     let mut loaded = Loaded {
-        #[cfg(target_arch = "x86_64")]
-        unwinder: Native::new(),
         files: Vec::new(),
+        #[cfg(target_arch = "x86_64")]
+        nowhere: Box::leak(Box::new(Native::new())),
         own: (0, 0),
     };
     let own = elf::own_address();
@@ -269,12 +281,7 @@ pub fn start() {
         if module.holds(own) {
             loaded.own = (module.start, module.end);
         }
-        let file = File::of(module, |bytes| bytes);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(unwind) = file.unwind() {
-            loaded.unwinder.add_module(unwind);
-        }
-        loaded.files.push(file);
+        loaded.files.push(Box::leak(Box::new(File::of(module, |bytes| bytes))));
         true
     });
     loaded.files.sort_unstable_by_key(|file| file.start);

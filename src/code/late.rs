@@ -111,7 +111,8 @@ fn look_up(
         kept.recorded.push(record);
     }
     let file = File::of(&module, |bytes| kept.copy(bytes));
-    if let Some(same) = kept.lists.iter().find(|list| list.is(now, &file)) {
+    let file = kept.file(file);
+    if let Some(same) = kept.lists.iter().find(|list| list.is(now, file)) {
         return Some(same);
     }
     let list: &'static Loaded = Box::leak(Box::new(now.with(file)));
@@ -129,6 +130,7 @@ struct Late {
     tables: Vec<&'static [u8]>,
     /// Those that have a record, in the order of the records.
     recorded: Vec<Recorded>,
+    files: Vec<&'static File>,
     lists: Vec<&'static Loaded>,
 }
 
@@ -141,6 +143,15 @@ struct Recorded {
 }
 
 impl Late {
+    fn file(&mut self, file: File) -> &'static File {
+        if let Some(same) = self.files.iter().find(|same| same.is(&file)) {
+            return same;
+        }
+        let file: &'static File = Box::leak(Box::new(file));
+        self.files.push(file);
+        file
+    }
+
     fn copy(&mut self, bytes: &'static [u8]) -> &'static [u8] {
         let copy = sys::copy(bytes.as_ptr(), bytes.len().min(TABLES_BYTES));
         if let Some(same) = self.tables.iter().find(|same| ***same == *copy) {
@@ -157,4 +168,5 @@ struct Kept(UnsafeCell<Late>);
 // SAFETY: only reached by the holder of `BUSY`.
 unsafe impl Sync for Kept {}
 
-static KEPT: Kept = Kept(UnsafeCell::new(Late { tables: Vec::new(), recorded: Vec::new(), lists: Vec::new() }));
+static KEPT: Kept =
+    Kept(UnsafeCell::new(Late { tables: Vec::new(), recorded: Vec::new(), files: Vec::new(), lists: Vec::new() }));

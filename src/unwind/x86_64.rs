@@ -53,7 +53,7 @@ impl Step<'_> {
         let mut read = |address| reads.read(before, address);
         let address = address(before)?;
         let mut registers = Registers::new(address.address(), before.sp, fp);
-        let back = self.loaded.unwinder.unwind_frame(address, &mut registers, cache, &mut read);
+        let back = self.loaded.unwinder(before.place as usize).unwind_frame(address, &mut registers, cache, &mut read);
         Some(Left { back: back.map_err(|_| ()), sp: registers.sp(), fp: frame_pointer(&registers), reads })
     }
 

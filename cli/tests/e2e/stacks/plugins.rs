@@ -18,6 +18,7 @@ pub(super) fn add(trials: &mut Trials) {
     trials.add("stacks::plugin_is_named", plugin);
     trials.add("stacks::plugin_in_the_place_of_another", same_place);
     trials.add("stacks::plugin_loaded_thousands_of_times", || thousands(6000));
+    trials.add("stacks::plugins_by_the_hundreds", || hundreds(500));
     trials.add("stacks::plugin_in_a_forked_child", forked_plugin);
     trials.add("stacks::plugin_with_damaged_tables", damaged_tables);
     for (name, named, steps) in FILES {
@@ -117,6 +118,34 @@ fn thousands(times: usize) -> Verdict {
     check!(found.first().is_some_and(|name| name == "inner_two"), "the last plugin's call: {found:?}");
     let more = memory(&told.ended)?.saturating_sub(plain);
     check!(more < 16 << 10, "{more} KiB more than the plain program after {times} times");
+    Ok(())
+}
+
+/// As many files, each loaded beside the others and called from at once: a later one costs no more memory than an earlier.
+fn hundreds(files: usize) -> Verdict {
+    let one = plugin_of("one")?;
+    let directory = place::directory("stacks-hundreds")?;
+    let mut steps = Vec::new();
+    for number in 0..files {
+        let copy = directory.join(format!("plugin{number}"));
+        fs::copy(&one, &copy)?;
+        steps.extend(["load".into(), copy.display().to_string(), "make".into(), "7419".into(), "remove".into()]);
+        if number == 99 || number + 1 == files {
+            steps.push("memory".into());
+        }
+    }
+    let memory = |ended: Ended| -> Result<u64, Stop> {
+        let marks: Vec<u64> = ended.output().lines().filter_map(|line| line.parse().ok()).collect();
+        match marks[..] {
+            [first, last] => Ok(last.saturating_sub(first)),
+            _ => fail!("no two marks: {}", ended.output()),
+        }
+    };
+    let plain = memory(Run::new(host()?).args(&steps).within(&directory).end()?.well()?)?;
+    let audited = Run::new(host()?).args(&steps).within(&directory).preloaded("log=off:report=off");
+    let audited = memory(audited.end()?.well()?)?;
+    let each = audited.saturating_sub(plain) / (files as u64 - 100);
+    check!(each <= 16, "{each} KiB more for each file ({audited} KiB, the plain program {plain} KiB)");
     Ok(())
 }
 
