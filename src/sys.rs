@@ -107,21 +107,6 @@ pub fn map_anonymous(length: usize, flags: i32) -> Result<*mut u8, i32> {
     Ok(at as *mut u8)
 }
 
-/// Maps a file read-only; `None` where it cannot be mapped.
-pub fn map_file(fd: i32, length: usize) -> Option<&'static [u8]> {
-    // SAFETY: a new private read-only mapping.
-    let at = unsafe {
-        call(libc::SYS_mmap, 0, length, libc::PROT_READ as usize, libc::MAP_PRIVATE as usize, fd as usize, 0)
-    };
-    if (-4095..=0).contains(&at) {
-        return None;
-    }
-    own::add(at as usize, length.next_multiple_of(4096));
-    // SAFETY: the kernel just mapped this many bytes; they stay mapped until the process that mapped them ends. A file
-    // that is cut short under us faults, which is why symbol files are only read in the contained child.
-    Some(unsafe { core::slice::from_raw_parts(at as *const u8, length) })
-}
-
 /// Maps a file to be written, shared.
 pub fn map_shared(file: &Fd, length: usize) -> Result<*mut u8, i32> {
     let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;

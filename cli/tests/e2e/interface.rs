@@ -71,7 +71,8 @@ const EACH: Part = Part {
 };
 const STORMS: Part =
     Part { name: "storms", output: "signals many\n", leaks: &["/shmaudit-asks-seen"], suppressed: None };
-const CHECKS: Part = Part { name: "checks", output: "children without a report 0, errno 1234\n", ..STORMS };
+const CHECKS: Part =
+    Part { name: "checks", output: "mappings as before\nchildren without a report 0, errno 1234\n", ..STORMS };
 const PARTS: [Part; 7] = [STATS, CHECKPOINT, PAUSING, IGNORING, EACH, STORMS, CHECKS];
 
 /// Adds the trials.

@@ -281,11 +281,22 @@ static void *check(void *unused)
     return NULL;
 }
 
+/* Mappings of this process. */
+static int mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int byte, lines = 0;
+    while ((byte = getc(maps)) != EOF)
+        lines += byte == '\n';
+    fclose(maps);
+    return lines;
+}
+
 /* Threads that all want a report, forks in between, and errno kept. */
 static void checks(void)
 {
     pthread_t threads[3];
-    int i, wrong = 0;
+    int i, wrong = 0, before;
     make("/shmaudit-asks-seen", 4222);
     for (i = 0; i < 3; i++)
         if (pthread_create(&threads[i], NULL, check, NULL) != 0)
@@ -301,6 +312,11 @@ static void checks(void)
     }
     for (i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
+    before = mappings();
+    for (i = 0; i < 20; i++)
+        shmaudit_leak_check();
+    /* A heap may have grown by one or two. */
+    printf("mappings %s\n", mappings() < before + 10 ? "as before" : "more each time");
     errno = 1234;
     shmaudit_leak_check();
     shmaudit_pause();
