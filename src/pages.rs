@@ -1,5 +1,6 @@
-//! Which pages of this process are shared-memory mappings or attachments: one bit a page, exact, in the process's own
-//! memory. Asked before a `munmap` or a fixed `mmap` is noted, so that everybody else's cost a few nanoseconds.
+//! Which pages of this process are shared-memory mappings or attachments, and where one begins: two bits a page, exact, in
+//! the process's own memory. Asked before a `munmap` or a fixed `mmap` is noted, so that everybody else's cost a few
+//! nanoseconds; and how long an attachment is, which `shmdt` does not say.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -8,36 +9,51 @@ const PAGE_SHIFT: usize = 12;
 const NODE_SHIFT: usize = 30;
 const NODE_WORDS: usize = (1 << (NODE_SHIFT - PAGE_SHIFT)) / 64;
 const TOP: usize = 1 << (48 - NODE_SHIFT);
-const NODES: usize = 64;
+/// So many that a program of little address space has room for them.
+const NODES: usize = 32;
 /// A gibibyte that found no node: every page of it counts as ours, which costs records, not truth.
 const COARSE: u32 = u32::MAX;
 
 static ROOTS: [AtomicU32; TOP] = [const { AtomicU32::new(0) }; TOP];
-static POOL: [[AtomicU64; NODE_WORDS]; NODES] = [const { [const { AtomicU64::new(0) }; NODE_WORDS] }; NODES];
+/// Pages that are ours.
+static OURS: [Pages; NODES] = [const { [const { AtomicU64::new(0) }; NODE_WORDS] }; NODES];
+/// Of them, those that a mapping or attachment begins with.
+static FIRST: [Pages; NODES] = [const { [const { AtomicU64::new(0) }; NODE_WORDS] }; NODES];
 #[unsafe(link_section = ".data.hot")]
 static USED: AtomicU32 = AtomicU32::new(0);
+
+/// A bit for each page of a gibibyte.
+type Pages = [AtomicU64; NODE_WORDS];
+
+struct Bits {
+    ours: &'static Pages,
+    first: &'static Pages,
+}
 
 enum Node {
     None,
     Coarse,
-    Bits(&'static [AtomicU64; NODE_WORDS]),
+    Bits(Bits),
 }
 
 fn node(number: u32) -> Node {
     match number {
         0 => Node::None,
         COARSE => Node::Coarse,
-        number => POOL.get(number as usize - 1).map_or(Node::Coarse, Node::Bits),
+        number => match (OURS.get(number as usize - 1), FIRST.get(number as usize - 1)) {
+            (Some(ours), Some(first)) => Node::Bits(Bits { ours, first }),
+            _ => Node::Coarse,
+        },
     }
 }
 
-/// Calls `each` for the words that hold the bits of `[start, end)`, with the mask of the bits meant; stops when it
-/// returns `false`.
+/// Calls `each` for the words that hold the bits of `[start, end)`, those that are ours and those that are first, with the
+/// mask of the bits meant; stops when it returns `false`.
 fn words(
     start: usize,
     end: usize,
     make: bool,
-    mut each: impl FnMut(&AtomicU64, u64) -> bool,
+    mut each: impl FnMut(&AtomicU64, &AtomicU64, u64) -> bool,
     coarse: impl Fn() -> bool,
 ) {
     let last = end.saturating_sub(1) >> PAGE_SHIFT;
@@ -69,8 +85,8 @@ fn words(
                 let span = (64 - bit).min(last + 1 - page);
                 let mask = if span == 64 { u64::MAX } else { ((1 << span) - 1) << bit };
                 let index = (page >> 6) & (NODE_WORDS - 1);
-                if let Some(word) = bits.get(index)
-                    && !each(word, mask)
+                if let (Some(ours), Some(first)) = (bits.ours.get(index), bits.first.get(index))
+                    && !each(ours, first, mask)
                 {
                     return;
                 }
@@ -80,14 +96,19 @@ fn words(
     }
 }
 
-/// Marks `[start, start + length)` as ours.
+/// Marks `[start, start + length)` as ours, one mapping or attachment.
 pub fn add(start: usize, length: usize) {
+    let mut begins = true;
     words(
         start,
         start.saturating_add(length),
         true,
-        |word, mask| {
-            word.fetch_or(mask, Ordering::Relaxed);
+        |ours, first, mask| {
+            ours.fetch_or(mask, Ordering::Relaxed);
+            if begins {
+                first.fetch_or(mask & mask.wrapping_neg(), Ordering::Relaxed);
+            }
+            begins = false;
             true
         },
         || true,
@@ -100,12 +121,48 @@ pub fn remove(start: usize, length: usize) {
         start,
         start.saturating_add(length),
         false,
-        |word, mask| {
-            word.fetch_and(!mask, Ordering::Relaxed);
+        |ours, first, mask| {
+            ours.fetch_and(!mask, Ordering::Relaxed);
+            if first.load(Ordering::Relaxed) & mask != 0 {
+                first.fetch_and(!mask, Ordering::Relaxed);
+            }
             true
         },
         || true,
     );
+}
+
+/// Whether the kernel can unmap it: what it refuses as a whole stays as it is.
+pub fn is_range(start: usize, length: usize) -> bool {
+    const SPACE: usize = TOP << NODE_SHIFT;
+    start.is_multiple_of(1 << PAGE_SHIFT) && length != 0 && start.checked_add(length).is_some_and(|end| end <= SPACE)
+}
+
+/// Bytes of the mapping or attachment that begins at `start`, up to the first page that is no longer there; 0 where none
+/// is known to begin.
+pub fn length(start: usize) -> usize {
+    let begin = start >> PAGE_SHIFT;
+    let mut page = begin;
+    while let Some(root) = ROOTS.get(page >> (NODE_SHIFT - PAGE_SHIFT)) {
+        let Node::Bits(bits) = node(root.load(Ordering::Acquire)) else { break };
+        let index = (page >> 6) & (NODE_WORDS - 1);
+        let (Some(ours), Some(first)) = (bits.ours.get(index), bits.first.get(index)) else { break };
+        let bit = page & 63;
+        let (ours, mut first) = (ours.load(Ordering::Relaxed) >> bit, first.load(Ordering::Relaxed) >> bit);
+        if page == begin {
+            if first & 1 == 0 {
+                break;
+            }
+            first &= !1;
+        }
+        // The bits that were shifted in are not pages: of them none is the mapping's.
+        let rest = ((!ours | first).trailing_zeros() as usize).min(64 - bit);
+        page += rest;
+        if rest < 64 - bit {
+            break;
+        }
+    }
+    (page - begin) << PAGE_SHIFT
 }
 
 /// Whether any page of it is ours.
@@ -121,8 +178,8 @@ fn any_marked(start: usize, length: usize) -> bool {
         start,
         start.saturating_add(length),
         false,
-        |word, mask| {
-            let hit = word.load(Ordering::Relaxed) & mask != 0;
+        |ours, _, mask| {
+            let hit = ours.load(Ordering::Relaxed) & mask != 0;
             found.set(found.get() || hit);
             !hit
         },

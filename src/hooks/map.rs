@@ -161,10 +161,13 @@ unsafe fn unmap_object(addr: *mut c_void, length: size_t) -> c_int {
     let args = [addr as u64, length as u64];
     let begun = seen.begin(About::args(&args));
     // Before the call: afterwards the pages may be another thread's new mapping.
-    pages::remove(addr as usize, length);
+    let taken = pages::is_range(addr as usize, length);
+    if taken {
+        pages::remove(addr as usize, length);
+    }
     // SAFETY: the caller's arguments, passed on.
     let result = unsafe { real_munmap(addr, length) };
-    if result == -1 {
+    if taken && result == -1 {
         pages::add(addr as usize, length);
     }
     begun.end(i64::from(result), result == -1);

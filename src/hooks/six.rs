@@ -121,8 +121,14 @@ pub unsafe extern "C" fn shmdt(shmaddr: *const c_void) -> c_int {
     let seen = Seen::start(Call::Shmdt);
     let args = [shmaddr as u64];
     let begun = seen.begin(About::args(&args));
+    // Before the call: afterwards the pages may be another thread's new mapping.
+    let length = pages::length(shmaddr as usize);
+    pages::remove(shmaddr as usize, length);
     // SAFETY: the caller's argument, passed on.
     let result = unsafe { real::shmdt(shmaddr) };
+    if result == -1 {
+        pages::add(shmaddr as usize, length);
+    }
     begun.end(i64::from(result), result == -1);
     result
 }

@@ -7,7 +7,9 @@ use regex_lite::Regex;
 use serde_json::Value;
 use shmaudit_core::calls::{CALLS, Call};
 
-use crate::run::Ended;
+use crate::build::{self, Variant};
+use crate::clean::Turn;
+use crate::run::{Ended, Run};
 use crate::scenario::Scenario;
 use crate::shape;
 use crate::trial::{Shown, Stop, Trials, Verdict};
@@ -37,6 +39,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("log::trace_of_two", trace_of_two);
     trials.add("log::the_report_does_not_depend_on_trace", trace_and_report);
     trials.add("log::names_are_escaped", names_are_escaped);
+    trials.add("log::mappings_of_others_are_not_logged", mappings_of_others);
 }
 
 /// Fails where a byte would drive a terminal.
@@ -201,6 +204,25 @@ fn appends() -> Verdict {
     let (_, once) = logged("leak_posix", "log::appends", "trace=posix")?;
     let (_, twice) = logged("leak_posix", "log::appends", "trace=posix")?;
     check!(twice.starts_with(&once) && twice.len() > once.len(), "the second run did not append:{}", Shown(&twice));
+    Ok(())
+}
+
+/// What is mapped where shared memory was before is nobody's of ours.
+fn mappings_of_others() -> Verdict {
+    let directory = place::directory("log::mappings_of_others")?;
+    let path = directory.join("calls.log");
+    let options = format!("report=off:trace=map,sysv:log={}", path.display());
+    let program = build::own("strangers", &Variant::plain())?;
+    let (ended, _) = Turn::take(&build::own_source("strangers"))?.run(Run::new(program).preloaded(&options))?;
+    check!(ended.output() == "there\nrefused -1\nrefused -1\nthere\n", "it says:{}", Shown(&ended.stdout));
+    let text = fs::read(&path)?;
+    is_well_made(&text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let wanted = ["shmget", "shmat", "shmat", "shmdt", "munmap", "shmdt", "shmctl"];
+    let wanted: Vec<&str> = wanted.into_iter().chain(["ftruncate", "mmap", "munmap", "munmap", "munmap"]).collect();
+    let mut found = calls(&text);
+    found.retain(|call| *call != "memfd_create");
+    check!(found == wanted, "the log says:\n{text}");
     Ok(())
 }
 
