@@ -17,6 +17,7 @@ use shmaudit_core::record::{
 
 use crate::log::Log;
 use crate::recorder::{Recorder, Ticket};
+use crate::registry::Found;
 #[cfg(feature = "wrong")]
 use crate::sys;
 use crate::{clock, errno, pause, process, stack, start};
@@ -417,7 +418,16 @@ impl Audit {
     fn enter(&self, event: &Event, about: &About) {
         let certain = event.flags & FLAG_CREATED != 0;
         match about.object.family {
-            Family::Posix if certain => self.recorder.register(layout::hash_name(about.label), event),
+            Family::Posix if certain => {
+                let hash = layout::hash_name(about.label);
+                // The name was free: what had it when this call began has been removed where no hook saw it.
+                let began = event.ticks.wrapping_sub(u64::from(event.took));
+                let gone = |found: &Found| self.recorder.is_before(*found, began, event.object.dev);
+                if let Some(found) = self.recorder.find(hash).filter(gone) {
+                    self.recorder.remove(found);
+                }
+                self.recorder.register(hash, event);
+            }
             // Whether the call found or made the segment is the kernel's to say, by its creator's pid.
             Family::Sysv => {
                 let hash = layout::hash_shmid(about.object.shmid());

@@ -31,6 +31,15 @@ impl Recorder {
         self.region(Region::Entries).get(word).map(|word| word.load(Ordering::Acquire))
     }
 
+    /// Whether the object was made before `ticks`, on the device `dev`.
+    pub fn is_before(&self, found: Found, ticks: u64, dev: u64) -> bool {
+        let base = found.entry() * self.entry_words + entry::RECORD;
+        let load = |at: usize| self.region(Region::Entries).get(base + at).map(|word| word.load(Ordering::Acquire));
+        let arguments = |meta: u64| (meta >> 24 & 0xF) as usize;
+        let its_dev = load(0).and_then(|meta| load(record::UNIT_PAYLOAD + arguments(meta)));
+        its_dev == Some(dev) && load(1).is_some_and(|made| made < ticks)
+    }
+
     /// Enters the object that `event` made, known by `hash`. Where there is no room it is counted as lost.
     pub fn register(&self, hash: u64, event: &Event) {
         let Some(number) = self.take_entry() else {

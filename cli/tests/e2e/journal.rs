@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use shmaudit_core::procfs;
 
 use crate::build::{self, Variant};
+use crate::clean::Turn;
 use crate::run::{Ended, Run};
 use crate::trial::{Stop, Trials, Verdict};
 use crate::{check, fail, place};
@@ -16,6 +17,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("journal::survives_damage", damage);
     trials.add("journal::refuses_what_is_none", refusals);
     trials.add("journal::without_a_directory_memory_will_do", no_directory);
+    trials.add("journal::a_name_made_again_and_again", made_again);
 }
 
 const KEYS: [i32; 3] = [0x5a4d_0f00, 0x5a4d_0f01, 0x5a4d_0f02];
@@ -150,5 +152,21 @@ fn no_directory() -> Verdict {
             fail!("journal={place}: {errors}");
         }
     }
+    Ok(())
+}
+
+/// Objects of one name, removed where no hook sees it, more of them than the registry has entries: what is made after them is
+/// told all the same, also when the ring has turned.
+fn made_again() -> Verdict {
+    let turn = Turn::take(&build::own_source("remakes"))?;
+    let directory = place::directory("journal::made_again")?.join("journal");
+    let options = format!("log=off:stacks=1:journal={}", directory.display());
+    // A journal has 16,384 entries and 32,768 units.
+    let run = Run::new(build::own("remakes", &Variant::plain().and(&["-lrt"]))?).args(["20000", "20000"]);
+    let (ended, _) = turn.run(run.preloaded(&options))?;
+    check!(ended.how() == "0", "ended {}: {}", ended.how(), ended.errors());
+    let errors = ended.errors();
+    check!(errors.contains("POSIX object /shmaudit-remakes-stays of 7417 bytes"), "not told: {errors}");
+    check!(errors.contains("1 object leaked") && !errors.contains("found no room"), "it says: {errors}");
     Ok(())
 }

@@ -136,9 +136,11 @@ fn errno_name(errno: usize) -> String {
 
 fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
+    let objects = sources.header_sum(header::OBJECTS_LOST);
     if summary.events_lost > 0 {
+        let known = if objects == 0 { ", but every object that still exists is" } else { "" };
         warnings.push(format!(
-            "{} lost: what happened before or between is not known, but every object that still exists is.",
+            "{} lost: what happened before or between is not known{known}.",
             if summary.events_lost == 1 {
                 "1 record was".into()
             } else {
@@ -146,7 +148,6 @@ fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<S
             },
         ));
     }
-    let objects = sources.header_sum(header::OBJECTS_LOST);
     if objects > 0 {
         warnings
             .push(format!("{} found no room in the registry and may be missing here.", say::number(objects, "object")));
