@@ -140,6 +140,16 @@ pub fn executable() -> Vec<u8> {
     room.get(..length.max(0) as usize).unwrap_or(&[]).to_vec()
 }
 
+/// The program's working directory; `None` where it has no path, or one that is not UTF-8.
+fn working_directory() -> Option<String> {
+    let mut room = [0u8; 4096];
+    // SAFETY: the kernel fills at most as many bytes as we say, NUL among them.
+    let length = unsafe { sys::call(libc::SYS_getcwd, room.as_mut_ptr() as usize, room.len(), 0, 0, 0, 0) };
+    let path = room.get(..usize::try_from(length).ok()?.checked_sub(1)?)?;
+    // One that is not below the root begins otherwise.
+    core::str::from_utf8(path).ok().filter(|path| path.starts_with('/')).map(ToString::to_string)
+}
+
 /// Makes the audit. `None`: it cannot work here; one line said so, and the program runs on.
 pub fn start(given: Option<Given>) -> Option<Audit> {
     next::resolve();
@@ -154,7 +164,7 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
         }
         false => variable(envp, b"SHMAUDIT_OPTIONS"),
     };
-    let (options, warnings) = Options::parse(&value, libc.auxiliary(libc::AT_SECURE) != 0);
+    let (mut options, warnings) = Options::parse(&value, libc.auxiliary(libc::AT_SECURE) != 0);
     for warning in &warnings {
         log::say(&[warning]);
     }
@@ -178,10 +188,15 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
         // The kernel puts the program's name at the top of the first stack, above every frame.
         stack::start(libc.auxiliary(libc::AT_EXECFN));
     }
-    let log = open_log(&options, &exe);
     if options.help {
         help(&options);
     }
+    if options.has_relative()
+        && let Some(directory) = working_directory()
+    {
+        options.count_from(&directory);
+    }
+    let log = open_log(&options, &exe);
     end::register(libc.on_exit, libc.at_quick_exit);
     Some(Audit { recorder, options, log })
 }

@@ -299,6 +299,36 @@ impl Options {
         (options, warnings)
     }
 
+    /// Whether there are paths for [`count_from`](Options::count_from).
+    pub fn has_relative(&self) -> bool {
+        let targets = [&self.log, &self.report].into_iter().filter_map(|target| match target {
+            Target::Path(path) => Some(path),
+            _ => None,
+        });
+        targets.chain(&self.suppressions).any(|path| !path.starts_with('/'))
+    }
+
+    /// Paths that are relative are of `directory` from now on, wherever the program goes. The journal's and the session's are
+    /// opened at the start.
+    pub fn count_from(&mut self, directory: &str) {
+        let directory = directory.trim_end_matches('/');
+        let place = |path: &mut String, directory: &str| {
+            if !path.starts_with('/') {
+                *path = format!("{directory}/{path}");
+            }
+        };
+        // A directory's own percent signs are no letters.
+        let literal = directory.replace('%', "%%");
+        for target in [&mut self.log, &mut self.report] {
+            if let Target::Path(path) = target {
+                place(path, &literal);
+            }
+        }
+        if let Some(path) = &mut self.suppressions {
+            place(path, directory);
+        }
+    }
+
     /// Whether calls of this family are logged.
     pub fn traces(&self, trace: Trace) -> bool {
         self.trace & trace as u8 != 0
@@ -341,6 +371,20 @@ mod tests {
         assert_eq!(warnings.len(), 7);
         assert!(warnings[0].contains("unknown key 'nope'"));
         assert!(warnings[1].contains("bad value '65' for stacks"));
+    }
+
+    #[test]
+    fn relative_paths_stay_where_they_were_given() {
+        let (mut options, _) = Options::parse(b"log=a.%p:report=/b:suppressions=./c", false);
+        assert!(options.has_relative());
+        options.count_from("/x %p/");
+        assert!(!options.has_relative());
+        assert_eq!(options.log, Target::Path("/x %%p/a.%p".into()));
+        assert_eq!(options.report, Target::Path("/b".into()));
+        assert_eq!(options.suppressions.as_deref(), Some("/x %p/./c"));
+        let mut none = Options::default();
+        none.count_from("/");
+        assert_eq!(none, Options::default());
     }
 
     #[test]

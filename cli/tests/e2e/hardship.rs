@@ -42,6 +42,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("hardship::unreadable_program", unreadable_program);
     trials.add("hardship::no_proc", no_proc);
     trials.add("hardship::log_follows_no_link", log_follows_no_link);
+    trials.add("hardship::program_goes_to_another_directory", goes_elsewhere);
 }
 
 const SCENARIOS: [&str; 4] = ["posix_shm", "leak_both_many", "fork_child_leaks", "threads_churn"];
@@ -334,5 +335,26 @@ fn log_follows_no_link() -> Verdict {
         check!(ended.errors().contains("/link"), "not a word that the link is not followed:{}", Shown(&ended.stderr));
         check!(fs::metadata(&target)?.size() == 8, "{key} followed the link");
     }
+    Ok(())
+}
+
+/// Relative paths are those of the directory that the program was started in: one log, the report beside it, and the
+/// suppressions found.
+fn goes_elsewhere() -> Verdict {
+    let directory = place::directory("hardship::goes_elsewhere")?;
+    let other = directory.join("other");
+    fs::create_dir(&other)?;
+    fs::write(directory.join("known"), "leak:wanders-before\n")?;
+    let program = build::own("wanders", &Variant::plain().and(&["-lrt"]))?;
+    let run = Run::new(program).arg(&other).within(&directory);
+    let run = run.preloaded("log=calls.log:report=report.txt:suppressions=known:trace=posix");
+    let (ended, _) = Turn::take(&own_source("wanders"))?.run(run)?;
+    ended.well()?.is_quiet()?;
+    let read = |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| format!("{name}: {error}"));
+    let (log, report) = (read("calls.log")?, read("report.txt")?);
+    check!(log.lines().count() == 2 && log.contains("wanders-after"), "the log:\n{log}");
+    let left_out = report.contains("1 finding by leak:wanders-before") && !report.contains("/shmaudit-wanders-before");
+    check!(left_out && report.contains("/shmaudit-wanders-after"), "the report:\n{report}");
+    check!(fs::read_dir(&other)?.next().is_none(), "something is written to where the program went");
     Ok(())
 }
