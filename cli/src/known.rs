@@ -1,7 +1,7 @@
 //! What somebody has looked at already: suppressions, a baseline, and suppressions to be written.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -115,14 +115,17 @@ impl Written {
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let facts = fs::metadata(path).map_err(failed)?;
-    if facts.is_dir() {
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
         return Err(format!("{}: a directory; name a file", path.display()));
     }
-    if facts.len() > most {
+    // What is no file, a pipe or a device, tells no size.
+    let mut text = Vec::new();
+    file.take(most + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > most {
         return Err(format!("{}: larger than {} MiB", path.display(), most >> 20));
     }
-    fs::read(path).map_err(failed)
+    Ok(text)
 }
 
 fn add(suppressions: &mut Suppressions, path: &Path, text: &[u8]) -> Result<(), String> {

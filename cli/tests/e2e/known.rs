@@ -127,6 +127,11 @@ fn refusals() -> Verdict {
         let named = errors.contains(said) && errors.lines().count() == 1 && !errors.contains('\x1b');
         check!(ended.how() == "2" && named, "{words:?}: {} {errors}", ended.how());
     }
+    // One that has no end, with memory that has.
+    let script = "ulimit -v 4194304; exec \"$0\" report nothing --suppressions /dev/zero";
+    let ended = Run::new("sh").args(["-c", script]).arg(env!("CARGO_BIN_EXE_shmaudit")).within(&directory).end()?;
+    let errors = ended.errors();
+    check!(ended.how() == "2" && errors.contains("/dev/zero: larger than 16 MiB"), "{} {errors}", ended.how());
     Ok(())
 }
 
