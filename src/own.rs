@@ -2,16 +2,18 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::sys;
+
 /// A mapping: its start, 0 for none, and its end.
 struct Range(AtomicUsize, AtomicUsize);
 
 static RANGES: [Range; 512] = [const { Range(AtomicUsize::new(0), AtomicUsize::new(0)) }; 512];
 
-/// Notes a mapping of ours. With more of them than there is room for, some count as the program's.
+/// Notes a mapping of ours, to the end of its last page. With more of them than there is room for, some count as the program's.
 pub fn add(start: usize, length: usize) {
     let free = |range: &&Range| range.0.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     if let Some(range) = RANGES.iter().find(free) {
-        range.1.store(start + length, Ordering::Relaxed);
+        range.1.store(start + sys::whole_pages(length), Ordering::Relaxed);
         range.0.store(start, Ordering::Release);
     }
 }

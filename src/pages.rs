@@ -1,8 +1,10 @@
-//! Which pages of this process are shared-memory mappings or attachments, and where one begins: two bits a page, exact, in
+//! Which pages of this process are shared-memory mappings or attachments, and where one begins: two bits for 4 KiB, exact, in
 //! the process's own memory. Asked before a `munmap` or a fixed `mmap` is noted, so that everybody else's cost a few
 //! nanoseconds; and how long an attachment is, which `shmdt` does not say.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::sys;
 
 const PAGE_SHIFT: usize = 12;
 /// A node holds the bits of one gibibyte.
@@ -101,7 +103,7 @@ pub fn add(start: usize, length: usize) {
     let mut begins = true;
     words(
         start,
-        start.saturating_add(length),
+        start.saturating_add(sys::whole_pages(length)),
         true,
         |ours, first, mask| {
             ours.fetch_or(mask, Ordering::Relaxed);
@@ -119,7 +121,7 @@ pub fn add(start: usize, length: usize) {
 pub fn remove(start: usize, length: usize) {
     words(
         start,
-        start.saturating_add(length),
+        start.saturating_add(sys::whole_pages(length)),
         false,
         |ours, first, mask| {
             ours.fetch_and(!mask, Ordering::Relaxed);
@@ -135,7 +137,7 @@ pub fn remove(start: usize, length: usize) {
 /// Whether the kernel can unmap it: what it refuses as a whole stays as it is.
 pub fn is_range(start: usize, length: usize) -> bool {
     const SPACE: usize = TOP << NODE_SHIFT;
-    start.is_multiple_of(1 << PAGE_SHIFT) && length != 0 && start.checked_add(length).is_some_and(|end| end <= SPACE)
+    start.is_multiple_of(sys::page_size()) && length != 0 && start.checked_add(length).is_some_and(|end| end <= SPACE)
 }
 
 /// Bytes of the mapping or attachment that begins at `start`, up to the first page that is no longer there; 0 where none
@@ -176,7 +178,7 @@ fn any_marked(start: usize, length: usize) -> bool {
     let found = core::cell::Cell::new(false);
     words(
         start,
-        start.saturating_add(length),
+        start.saturating_add(sys::whole_pages(length)),
         false,
         |ours, _, mask| {
             let hit = ours.load(Ordering::Relaxed) & mask != 0;

@@ -181,7 +181,7 @@ impl Recorder {
     fn write_header(&self, sizes: &Sizes, stacks: usize) {
         let clock = clock::start();
         let clocks = layout::Clocks { clock, ticks: clock::now(), unix: clock::realtime() };
-        layout::write_header(sizes, stacks, clocks, |word, value| self.set(word, value));
+        layout::write_header(sizes, stacks, sys::page_size(), clocks, |word, value| self.set(word, value));
         self.word(header::MAGIC).store(layout::MAGIC, Ordering::Release);
     }
 

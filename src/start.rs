@@ -156,6 +156,7 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
     filter::start();
     log::look_at_stderr();
     let libc = Libc::find();
+    sys::set_page_size(libc.auxiliary(libc::AT_PAGESZ));
     let envp = given.map_or_else(|| libc.environment(), |given| given.envp);
     let value = match envp.is_null() {
         // Before the C library's own start, in .preinit_array: the kernel still knows.

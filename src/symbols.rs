@@ -37,7 +37,7 @@ impl Bytes {
         if (-4095..=0).contains(&at) {
             return None;
         }
-        own::add(at as usize, length.next_multiple_of(4096));
+        own::add(at as usize, length);
         // SAFETY: the kernel just mapped this many bytes; they stay mapped until this is dropped. A file that is cut short
         // under us faults, which is why it is only read in the contained child.
         Some(Bytes(unsafe { core::slice::from_raw_parts(at as *const u8, length) }))

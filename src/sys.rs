@@ -4,11 +4,35 @@
 
 use alloc::vec::Vec;
 use core::arch::asm;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{filter, own};
 
 /// The largest page that a kernel of this machine may have: aarch64's are built for 4, 16 or 64 KiB.
-pub const PAGE_MOST: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { 4 << 10 };
+pub const PAGE_MOST: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { PAGE_LEAST };
+/// The smallest.
+const PAGE_LEAST: usize = 4 << 10;
+
+static PAGE: AtomicUsize = AtomicUsize::new(PAGE_LEAST);
+
+/// The size of a page here, as the start was told; the smallest until then.
+#[inline(always)]
+pub fn page_size() -> usize {
+    if PAGE_MOST == PAGE_LEAST { PAGE_LEAST } else { PAGE.load(Ordering::Relaxed) }
+}
+
+/// Bytes of the pages that `length` bytes from a page's beginning take.
+#[inline(always)]
+pub fn whole_pages(length: usize) -> usize {
+    length.saturating_add(page_size() - 1) & !(page_size() - 1)
+}
+
+/// Notes the size of a page; 0 where it is not known.
+pub fn set_page_size(bytes: usize) {
+    if bytes.is_power_of_two() && (PAGE_LEAST..=PAGE_MOST).contains(&bytes) {
+        PAGE.store(bytes, Ordering::Relaxed);
+    }
+}
 
 /// System call `number` with six arguments.
 ///

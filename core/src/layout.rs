@@ -48,6 +48,8 @@ pub mod header {
     pub const SHM_DEV: usize = 23;
     /// Frames kept per call.
     pub const STACKS: usize = 24;
+    /// Bytes of a page; 0 where not known.
+    pub const PAGE: usize = 25;
     /// Next position of the ring, in units. Each of these words has a cache line of its own.
     pub const HEAD: usize = 64;
     /// Entries taken from the never-used rest.
@@ -271,9 +273,9 @@ pub struct Clocks {
     pub unix: u64,
 }
 
-/// Writes the header of a new recorder, `set(word, value)`, but for [`header::MAGIC`]: that comes last, so that who sees it
+/// Writes the header of a new recorder on a machine with pages of `page` bytes, `set(word, value)`, but for [`header::MAGIC`]: that comes last, so that who sees it
 /// sees the rest.
-pub fn write_header(sizes: &Sizes, stacks: usize, clocks: Clocks, mut set: impl FnMut(usize, u64)) {
+pub fn write_header(sizes: &Sizes, stacks: usize, page: usize, clocks: Clocks, mut set: impl FnMut(usize, u64)) {
     let (regions, total) = sizes.regions();
     for (index, (offset, length)) in regions.into_iter().enumerate() {
         set(header::REGIONS + 2 * index, offset as u64);
@@ -287,6 +289,7 @@ pub fn write_header(sizes: &Sizes, stacks: usize, clocks: Clocks, mut set: impl 
         set(unix, clocks.unix);
     }
     set(header::STACKS, stacks as u64);
+    set(header::PAGE, page as u64);
     set(header::VERSION, VERSION);
 }
 

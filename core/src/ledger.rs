@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 
 use crate::calls::Call;
 use crate::layout::bare_name;
+use crate::page::Page;
 use crate::reader::{ProcessRecord, Words};
 use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Opening, Slot};
 use crate::sources::{Sources, is_later};
@@ -27,7 +28,7 @@ use ignored::Ignored;
 pub use live::{Holding, Live, Open, Past};
 pub use making::{Makes, Making};
 pub use object::{Object, ObjectIndex};
-pub use ranges::{PAGE, Piece, Ranges, end_of};
+pub use ranges::{Piece, Ranges};
 pub(crate) use stacks::mix;
 pub use stacks::{Moment, StackId, Stacks};
 
@@ -46,6 +47,7 @@ pub struct Ledger {
     ignored: Ignored,
     tenants: BTreeMap<Slot, Tenant>,
     stacks: Stacks,
+    page: Page,
     copied: usize,
     events: u64,
     lost: u64,
@@ -87,7 +89,7 @@ impl Ledger {
         mut before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>) -> T,
         mut after: impl FnMut(&Ledger, &Event, T),
     ) -> Ledger {
-        let mut ledger = Ledger::new(sources.processes());
+        let mut ledger = Ledger { page: sources.page(), ..Ledger::new(sources.processes()) };
         let losses = sources.events(|event| {
             let known = ledger.known(event);
             let noted = before(&mut ledger, event, known);
@@ -164,6 +166,11 @@ impl Ledger {
     /// What is remembered of `event`.
     pub fn moment(&mut self, event: &Event) -> Moment {
         self.stacks.moment(event)
+    }
+
+    /// The machine's pages.
+    pub fn page(&self) -> Page {
+        self.page
     }
 
     /// Records that were replayed.

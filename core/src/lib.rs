@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod line;
 pub mod logline;
 pub mod options;
+pub mod page;
 pub mod procfs;
 pub mod reader;
 pub mod record;

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::calls::{CALLS, Call};
 use crate::layout::header;
+use crate::page::Page;
 use crate::reader::{ModuleRecord, Order, ProcessRecord, Reader, Words};
 use crate::record::{Decoded, Event, Slot};
 
@@ -95,6 +96,11 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
     /// When a clock was read last, in nanoseconds since 1970.
     pub fn read(&self) -> u64 {
         self.all(|source| source.reader.header(header::LAST_UNIX)).max().unwrap_or(0)
+    }
+
+    /// The pages of the machine, the largest if they do not agree.
+    pub fn page(&self) -> Page {
+        self.all(|source| Page::of(&source.reader)).max().unwrap_or_default()
     }
 
     /// The sum of a header word over all.

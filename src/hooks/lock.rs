@@ -61,8 +61,8 @@ fn lock_the_programs(flags: c_int) -> bool {
 fn lock_others(flags: c_int) -> bool {
     let text = read_file(c"/proc/self/maps", code::MAPS_BYTES);
     let each = |work: &mut dyn FnMut(usize, usize)| {
-        // Above are pages of the kernel's own.
-        const TOP: u64 = 1 << 47;
+        // Above are pages of the kernel's own; no program can have its own there, however large its addresses are.
+        const TOP: u64 = 1 << 56;
         let library = library();
         for mapping in procfs::mappings(&text).filter(|mapping| mapping.end <= TOP) {
             let (start, end) = (mapping.start as usize, mapping.end as usize);

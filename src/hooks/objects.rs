@@ -136,12 +136,11 @@ pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>) {
 /// Bytes of a segment as far as the tree knows: what its creator asked for, else one page (a foreign segment's further
 /// pages are told by the kernel's tables).
 pub fn segment_size(seen: &Seen, shmid: c_int) -> usize {
-    const PAGE: usize = 4096;
     let size = seen.audit().and_then(|audit| {
         let found = audit.recorder.find(hash_shmid(shmid))?;
         audit.recorder.argument(found, 1)
     });
-    size.map_or(PAGE, |size| (size as usize).clamp(PAGE, 1 << 46))
+    size.map_or(sys::page_size(), |size| (size as usize).clamp(1, 1 << 46))
 }
 
 /// The segment that a `shmctl` was about: the indexed commands return its id.

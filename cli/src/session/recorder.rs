@@ -35,7 +35,9 @@ impl Recorder {
         let facts = file.metadata()?;
         let recorder = Recorder { map: MmapRaw::map_raw(&file)?, regions, identity: (facts.dev(), facts.ino()) };
         let clocks = Clocks { clock: clock::kind(), ticks: clock::ticks(), unix: clock::unix() };
-        layout::write_header(&sizes, stacks, clocks, |word, value| recorder.set(word, value));
+        layout::write_header(&sizes, stacks, rustix::param::page_size(), clocks, |word, value| {
+            recorder.set(word, value)
+        });
         recorder.set(header::SESSION, 1);
         recorder.at(header::MAGIC).store(layout::MAGIC, Ordering::Release);
         Ok(recorder)

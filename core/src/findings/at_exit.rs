@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use super::{Draft, Kind, Rule, Severity, World, say};
 use crate::calls::Call;
-use crate::ledger::{Holding, Live, Moment, ObjectIndex, StackId, end_of};
+use crate::ledger::{Holding, Live, Moment, ObjectIndex, StackId};
 use crate::reader::ProcessRecord;
 use crate::record::Slot;
 
@@ -88,7 +88,7 @@ fn addresses(world: &World, process: &ProcessRecord, live: &Live, places: &mut P
         *bytes = bytes.saturating_add(piece.end - start);
     }
     for (holding, bytes) in holdings.into_values() {
-        let whole = bytes == end_of(0, holding.asked);
+        let whole = bytes == world.ledger.page().end_of(0, holding.asked);
         let (kind, asked) = match holding.attachment {
             true => (Kind::AttachAtExit, world.fate(holding.object).size),
             false => (Kind::MappingAtExit, holding.asked),

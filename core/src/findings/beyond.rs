@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 use super::sites::{Sites, site};
 use super::{Draft, Kind, Presence, Rule, World, say};
 use crate::calls::Call;
-use crate::ledger::{Ledger, Moment, ObjectIndex, end_of, mix};
+use crate::ledger::{Ledger, Moment, ObjectIndex, mix};
+use crate::page::Page;
 use crate::record::{Event, Family, ObjectId, Opening, Slot, State, size_when_mapped};
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -98,13 +99,14 @@ impl Rule for MapBeyondEnd {
     }
 
     fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
+        let page = world.ledger.page();
         for beyond in core::mem::take(&mut self.watched) {
             let Some(object) = world.ledger.find(beyond.id) else { continue };
             let fate = world.fate(object);
             let known =
-                if fate.presence == Presence::There { end_of(0, fate.size) < beyond.reach } else { beyond.sure };
+                if fate.presence == Presence::There { page.end_of(0, fate.size) < beyond.reach } else { beyond.sure };
             if known {
-                self.note(object, beyond);
+                self.note(page, object, beyond);
             }
         }
         for found in self.found.iter() {
@@ -126,8 +128,9 @@ impl MapBeyondEnd {
         let seen = size_when_mapped(event);
         let known = object.and_then(|object| object.size).filter(|&size| size > 0);
         let Some(size) = seen.or(known) else { return };
-        let reach = end_of(event.arg(5), event.arg(1));
-        if reach <= end_of(0, size) || self.watched.len() >= MOST_WATCHED {
+        let page = ledger.page();
+        let reach = page.end_of(event.arg(5), event.arg(1));
+        if reach <= page.end_of(0, size) || self.watched.len() >= MOST_WATCHED {
             return;
         }
         let sure = seen.is_some() || object.is_some_and(|object| object.certain);
@@ -153,6 +156,7 @@ impl MapBeyondEnd {
         if size >= before {
             return self.grown(ledger, event, size);
         }
+        let page = ledger.page();
         let moment = ledger.moment(event);
         for (process, pid, live) in ledger.running(event.ticks) {
             self.looks = self.looks.saturating_add(live.ranges.len() as u64);
@@ -163,7 +167,7 @@ impl MapBeyondEnd {
                 let reach = piece.of.offset.saturating_add(piece.end.wrapping_sub(piece.base));
                 // What a forked child has from its parent is its parent's to answer for.
                 let own = (piece.of.made.process, piece.of.made.pid) == (process, pid);
-                let cut = reach > end_of(0, size) && reach <= end_of(0, before);
+                let cut = reach > page.end_of(0, size) && reach <= page.end_of(0, before);
                 if own && cut && self.watched.len() < MOST_WATCHED {
                     let (made, length, shrunk) = (piece.of.made, piece.of.asked, Some(moment));
                     let beyond = Beyond { id, process, pid, start, made, length, reach, size, shrunk, sure: true };
@@ -175,8 +179,8 @@ impl MapBeyondEnd {
 
     /// The object is this large at least: whoever mapped more meanwhile had time to fault, if the mapping is gone.
     fn grown(&mut self, ledger: &Ledger, event: &Event, size: u64) {
-        let id = event.object;
-        let covers = |beyond: &Beyond| beyond.id == id && beyond.reach <= end_of(0, size);
+        let (id, page) = (event.object, ledger.page());
+        let covers = |beyond: &Beyond| beyond.id == id && beyond.reach <= page.end_of(0, size);
         if !self.watched.iter().any(covers) {
             return;
         }
@@ -189,17 +193,17 @@ impl MapBeyondEnd {
             let live = ledger.live(beyond.process, beyond.pid).filter(|_| !ended);
             let still = live.and_then(|live| live.ranges.at(beyond.start));
             if still.is_none_or(|(_, piece)| piece.of.made.order != beyond.made.order) && beyond.sure {
-                self.note(index, beyond);
+                self.note(page, index, beyond);
             }
         }
     }
 
-    fn note(&mut self, object: ObjectIndex, beyond: Beyond) {
+    fn note(&mut self, page: Page, object: ObjectIndex, beyond: Beyond) {
         let by = beyond.shrunk.unwrap_or(beyond.made);
         let place = mix(&[site(by, by.order), beyond.made.stack.number()]);
         if let Some(found) = self.found.at(place, || Found { first: beyond, object, count: 0, bytes: 0 }) {
             found.count += 1;
-            found.bytes = found.bytes.saturating_add(beyond.reach - end_of(0, beyond.size).min(beyond.reach));
+            found.bytes = found.bytes.saturating_add(beyond.reach - page.end_of(0, beyond.size).min(beyond.reach));
         }
     }
 }

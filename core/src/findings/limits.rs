@@ -11,9 +11,9 @@ use crate::calls::Call::{
     self, Creat, Dup, Dup2, Dup3, Fallocate, Fcntl, Ftruncate, MemfdCreate, Mmap, Mremap, Open, Openat, PosixFallocate,
     ShmOpen, Shmat, Shmctl, Shmget,
 };
-use crate::kernel::{Resource, Setting};
+use crate::kernel::{Resource, Setting, Space};
 use crate::layout::process::END_UNKNOWN;
-use crate::ledger::{Ledger, Moment, ObjectIndex, PAGE, mix};
+use crate::ledger::{Ledger, Moment, ObjectIndex, mix};
 use crate::record::{Event, Family, State};
 
 const ENOMEM: i32 = 12;
@@ -181,7 +181,7 @@ fn held(ledger: &Ledger, full: Full, event: &Event) -> Held {
             sum.add(Some(piece.of.made), piece.end - start, piece.end - start);
         }),
         Full::Segments => objects(ledger, Family::Sysv).for_each(|(made, size)| {
-            sum.add(made, size.div_ceil(PAGE).saturating_mul(PAGE), 1);
+            sum.add(made, ledger.page().end_of(0, size), 1);
         }),
         Full::Files => objects(ledger, Family::Posix).for_each(|(made, size)| sum.add(made, size, 1)),
         Full::Bytes => objects(ledger, Family::Posix).for_each(|(made, size)| sum.add(made, size, size)),
@@ -249,8 +249,9 @@ fn say(world: &mut World, hit: &Hit) -> Option<Draft> {
 /// A page of an object gets its memory when it is touched. Where the mount has none left, the kernel sends SIGBUS: to be seen
 /// by a process that ended without a word while it had objects mapped, and by a mount that is still full.
 fn ended_on_a_full_mount(world: &mut World, findings: &mut Vec<Draft>) {
-    let Some(space) = world.space().filter(|space| space.bytes > 0 && space.free < PAGE) else { return };
     let ledger = world.ledger;
+    let full = |space: &Space| space.bytes > 0 && space.free < ledger.page().bytes();
+    let Some(space) = world.space().filter(full) else { return };
     for process in ledger.processes() {
         let (slot, pid) = (process.slot, process.pid);
         if process.end != END_UNKNOWN || world.runs(process) || world.is_me(slot, pid) || !world.speaks_for(slot, pid) {
@@ -369,18 +370,20 @@ fn limited(most: Option<u64>, resource: Resource) -> String {
 
 /// Of the two limits of all segments, the one that was reached, as far as what is there now tells.
 fn segments(world: &mut World, hit: &Hit) -> String {
+    let page = world.ledger.page();
     let known = |world: &World, shmid: i32| world.ledger.find(crate::record::ObjectId::sysv(shmid)).is_some();
     let others = world.segments().filter(|segment| !known(world, segment.shmid));
-    let (number, pages) = others.fold((hit.held.count, hit.held.bytes / PAGE), |(number, pages), segment| {
-        (number + 1, pages.saturating_add(segment.size.div_ceil(PAGE)))
+    let (number, pages) = others.fold((hit.held.count, hit.held.bytes / page.bytes()), |(number, pages), segment| {
+        (number + 1, pages.saturating_add(page.count(segment.size)))
     });
     let (most, most_pages) = (world.setting(Setting::Shmmni), world.setting(Setting::Shmall));
-    let asked = hit.asked.div_ceil(PAGE);
+    let asked = page.count(hit.asked);
     let ours = format!("and {} this tree's", was_were(hit.held.count));
     match (most, most_pages) {
         (_, Some(most)) if pages.saturating_add(asked) > most => format!(
-            "{} allows all segments {most} pages of {PAGE} bytes, {asked} were asked for and {pages} in use",
-            Setting::Shmall.name()
+            "{} allows all segments {most} pages of {} bytes, {asked} were asked for and {pages} in use",
+            Setting::Shmall.name(),
+            page.bytes()
         ),
         (Some(most), _) if number >= most => format!("{} allows {most} segments, {ours}", Setting::Shmmni.name()),
         (Some(most), Some(pages)) => format!(

@@ -12,7 +12,7 @@ use super::sites::{Sites, routine, site};
 use super::{Draft, Kind, Rule, World, say};
 use crate::calls::Call;
 use crate::layout::hash_name;
-use crate::ledger::{Ledger, Moment, ObjectIndex, PAGE, mix, name_of, name_under_mount};
+use crate::ledger::{Ledger, Moment, ObjectIndex, mix, name_of, name_under_mount};
 use crate::record::{Event, Family, State};
 
 const ENOENT: i32 = 2;
@@ -53,11 +53,11 @@ pub(super) fn rule() -> Box<dyn Rule> {
 }
 
 /// Whether a failed `shmat` or `shmctl` says that its shmid means nothing, and not that another argument is wrong.
-pub(super) fn is_refused_by_id(event: &Event) -> bool {
+pub(super) fn is_refused_by_id(ledger: &Ledger, event: &Event) -> bool {
     matches!(event.errno, EINVAL | EIDRM)
         && match event.call {
             // At an address that cannot be, it is refused whatever the segment is.
-            Call::Shmat => event.arg(1).is_multiple_of(PAGE) && event.arg(2) & SHM_REMAP == 0,
+            Call::Shmat => event.arg(1).is_multiple_of(ledger.page().bytes()) && event.arg(2) & SHM_REMAP == 0,
             // IPC_RMID, IPC_SET, IPC_STAT, SHM_LOCK, SHM_UNLOCK.
             Call::Shmctl => matches!(event.arg(1) & !IPC_64, 0..=2 | 11 | 12),
             _ => false,
@@ -105,7 +105,7 @@ impl Rule for UseAfterRemove {
                     self.remove(hash_key(key), object);
                 }
             }
-            Call::Shmctl | Call::Shmat if is_refused_by_id(event) && event.object.family == Family::Sysv => {
+            Call::Shmctl | Call::Shmat if is_refused_by_id(ledger, event) && event.object.family == Family::Sysv => {
                 // An id is not given again for a long time.
                 self.note(ledger, event, object);
             }

@@ -69,7 +69,7 @@ impl Rule for Vanished {
                 let object = name_of(event).and_then(|name| ledger.object_named(name));
                 self.miss(ledger, event, object);
             }
-            Call::Shmat | Call::Shmctl if is_refused_by_id(event) => self.miss(ledger, event, object),
+            Call::Shmat | Call::Shmctl if is_refused_by_id(ledger, event) => self.miss(ledger, event, object),
             Call::ShmUnlink | Call::Unlink | Call::Unlinkat if event.errno == 0 && object.is_none() => {
                 if let Some(name) = name_of(event) {
                     self.removed.at(hash_name(name), || ());

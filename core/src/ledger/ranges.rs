@@ -3,13 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Mappings begin and end at multiples of this. Larger pages only round further, alike for all calls on one mapping.
-pub const PAGE: u64 = 4096;
-
-/// The address after the last of `length` bytes from `start`, rounded up to a page.
-pub fn end_of(start: u64, length: u64) -> u64 {
-    start.saturating_add(length).saturating_add(PAGE - 1) & !(PAGE - 1)
-}
+use crate::page::Page;
 
 /// A piece of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +88,15 @@ impl<T: Clone> Ranges<T> {
 
     /// What mremap(2) does. An old size of 0 copies; `keep` leaves the old pages (`MREMAP_DONTUNMAP`). Returns what was
     /// cut off or replaced, not what moved.
-    pub fn remap(&mut self, old: u64, old_size: u64, new: u64, new_size: u64, keep: bool) -> Vec<(u64, Piece<T>)> {
-        let old_end = end_of(old, old_size);
-        let new_end = end_of(new, new_size);
+    pub fn remap(
+        &mut self,
+        page: Page,
+        (old, old_size): (u64, u64),
+        (new, new_size): (u64, u64),
+        keep: bool,
+    ) -> Vec<(u64, Piece<T>)> {
+        let old_end = page.end_of(old, old_size);
+        let new_end = page.end_of(new, new_size);
         if old_size == 0 {
             let copied = self.at(old).map(|(_, piece)| piece.clone());
             let gone = self.clear(new, new_end);

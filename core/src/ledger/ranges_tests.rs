@@ -7,6 +7,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+const PAGE: u64 = Page::SMALLEST.bytes();
+
+fn end_of(start: u64, length: u64) -> u64 {
+    Page::SMALLEST.end_of(start, length)
+}
+
 /// page → (mapping, address that the mapping's first page has or would have).
 type Model = BTreeMap<u64, (u32, u64)>;
 
@@ -83,7 +89,7 @@ fn on_ranges(ranges: &mut Ranges<u32>, number: u32, op: Op) {
         Op::Map(at, size) => drop(ranges.insert(at * PAGE, (at + size) * PAGE, number)),
         Op::Unmap(at, size) => drop(ranges.clear(at * PAGE, (at + size) * PAGE)),
         Op::Move(old, size, new, new_size, keep) => {
-            drop(ranges.remap(old * PAGE, size * PAGE, new * PAGE, new_size * PAGE, keep));
+            drop(ranges.remap(Page::SMALLEST, (old * PAGE, size * PAGE), (new * PAGE, new_size * PAGE), keep));
         }
         Op::Detach(at) => drop(ranges.detach(at * PAGE, |first, this| first.is_none_or(|first| first == this))),
     }
@@ -110,7 +116,7 @@ proptest! {
             match what % 4 {
                 0 => drop(ranges.insert(a, end_of(a, b), what)),
                 1 => drop(ranges.clear(a, end_of(a, b))),
-                2 => drop(ranges.remap(a, b, c, d, what & 4 != 0)),
+                2 => drop(ranges.remap(Page::SMALLEST, (a, b), (c, d), what & 4 != 0)),
                 _ => drop(ranges.detach(a, |_, _| true)),
             }
         }
@@ -144,13 +150,14 @@ fn the_first_page_need_not_be_there() {
 fn remap_grows_moves_and_copies() {
     let mut ranges = Ranges::default();
     ranges.insert(0x1000, 0x2000, 'a');
-    assert!(ranges.remap(0x1000, 0x1000, 0x1000, 0x3000, false).is_empty());
+    let page = Page::SMALLEST;
+    assert!(ranges.remap(page, (0x1000, 0x1000), (0x1000, 0x3000), false).is_empty());
     assert_eq!(ranges.at(0x3fff).unwrap().0, 0x1000);
-    assert!(ranges.remap(0x1000, 0x3000, 0x9000, 0x3000, false).is_empty());
+    assert!(ranges.remap(page, (0x1000, 0x3000), (0x9000, 0x3000), false).is_empty());
     assert!(ranges.at(0x1000).is_none());
-    assert!(ranges.remap(0x9000, 0, 0x20000, 0x1000, false).is_empty());
+    assert!(ranges.remap(page, (0x9000, 0), (0x20000, 0x1000), false).is_empty());
     assert_eq!(ranges.len(), 2);
-    assert!(ranges.remap(0x9000, 0x3000, 0x9000, 0x1000, false).is_empty());
+    assert!(ranges.remap(page, (0x9000, 0x3000), (0x9000, 0x1000), false).is_empty());
     assert!(ranges.at(0xa000).is_none());
     assert_eq!(ranges.detach(0x9000, |_, _| true).len(), 1);
     assert_eq!(ranges.detach(0x20000, |_, _| true).len(), 1);

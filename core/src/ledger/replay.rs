@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::live::{Holding, Live, Open};
 use super::object::{Object, ObjectIndex};
-use super::ranges::{PAGE, Piece, end_of};
+use super::ranges::Piece;
 use super::{Ledger, name_under_mount};
 use crate::calls::Call;
 use crate::procfs;
@@ -248,17 +248,20 @@ impl Ledger {
     }
 
     fn mapped(&mut self, event: &Event, object: Option<ObjectIndex>) {
-        let start = event.ret as u64;
+        let (page, start) = (self.page, event.ret as u64);
         let attachment = event.call == Call::Shmat;
-        let asked =
-            if attachment { object.and_then(|index| self.object(index)?.size).unwrap_or(PAGE) } else { event.arg(1) };
+        let asked = if attachment {
+            object.and_then(|index| self.object(index)?.size).unwrap_or(page.bytes())
+        } else {
+            event.arg(1)
+        };
         if let (Some(index), Some(size)) = (object, size_when_mapped(event)) {
             self.with(index, |object| object.size = Some(size));
         }
         let made = self.stacks.moment(event);
         let offset = if attachment { 0 } else { event.arg(5) };
         let Some(live) = self.live_of(event.process, event.pid) else { return };
-        let end = end_of(start, asked);
+        let end = page.end_of(start, asked);
         let ours = object.filter(|_| attachment || event.arg(3) & MAP_ANONYMOUS == 0);
         let gone = match ours {
             Some(object) => {
@@ -272,7 +275,7 @@ impl Ledger {
     fn remapped(&mut self, event: &Event) {
         let made = self.stacks.moment(event);
         let keep = event.arg(3) & MREMAP_DONTUNMAP != 0;
-        let (old, new) = (event.arg(0), event.ret as u64);
+        let (page, old, new) = (self.page, event.arg(0), event.ret as u64);
         let Some(live) = self.live_of(event.process, event.pid) else { return };
         let object = live.ranges.at(old).map(|(_, piece)| piece.of.object);
         // Where it was, an shmdt finds nothing any more.
@@ -281,7 +284,7 @@ impl Ledger {
             _ => Vec::new(),
         };
         live.note_gone(&moved, made);
-        let gone = live.ranges.remap(old, event.arg(1), new, event.arg(2), keep);
+        let gone = live.ranges.remap(page, (old, event.arg(1)), (new, event.arg(2)), keep);
         live.note_gone(&gone, made);
         if let Some(index) = object {
             self.with(index, |object| object.count(event.call));
@@ -295,12 +298,13 @@ impl Ledger {
             Call::Close | Call::CloseRange | Call::Closefrom => return self.closed(event),
             _ => return,
         };
+        let page = self.page;
         let Some(live) = self.live_of(event.process, event.pid) else { return };
         let start = event.arg(0);
         let gone = if event.call == Call::Shmdt {
             detached(live, start)
         } else {
-            live.ranges.clear(start, end_of(start, event.arg(1)))
+            live.ranges.clear(start, page.end_of(start, event.arg(1)))
         };
         live.note_gone(&gone, by);
         let mut counted = None;
