@@ -63,10 +63,11 @@ roots: all ## run programs of Debian 11, 13 and sid under the library (root, deb
 # The trials are this machine's program, the library and the C programs the other's.
 CROSS ?= aarch64
 .PHONY: cross
-cross: ## build for aarch64 and run the C scenarios there, by qemu-user-static (needs gcc-aarch64-linux-gnu)
-	linker=CARGO_TARGET_$(shell echo $(CROSS) | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$(CROSS)-linux-gnu-gcc && \
-	  env $$linker $(CARGO) build --release -p shmaudit --target $(CROSS)-unknown-linux-gnu && \
-	  env $$linker $(CARGO) build --release -p shmaudit-cli --target $(CROSS)-unknown-linux-gnu
+cross: ## build for aarch64 and run the C scenarios there, by qemu's user mode; says what it needs
+	c-tests/cross.sh --check $(CROSS)
+	export CROSS=$(CROSS) CARGO_TARGET_$(shell echo $(CROSS) | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$(abspath c-tests/cross-cc) && \
+	  $(CARGO) build --release -p shmaudit --target $(CROSS)-unknown-linux-gnu && \
+	  $(CARGO) build --release -p shmaudit-cli --target $(CROSS)-unknown-linux-gnu
 	trials=$$($(CARGO) test --release -p shmaudit-cli --test e2e --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*(\(.*e2e-[0-9a-f]*\))$$/\1/p') && \
 	  c-tests/cross.sh $(CROSS) $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/libshmaudit.so "$$(realpath "$$trials")" \
 	    $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/shmaudit
@@ -113,6 +114,7 @@ PACK := tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(or $(SOUR
 
 .PHONY: dist
 dist: ## the source, and the library with a static command, as tarballs in target/dist
+	@git rev-parse HEAD >/dev/null 2>&1 || { echo 'make dist needs git and a clone of the repository: the source is what is committed' >&2; exit 2; }
 	rm -rf target/dist && mkdir -p target/dist
 	git archive --prefix=shmaudit-$(VERSION)/ HEAD | gzip -9n > target/dist/shmaudit-$(VERSION).tar.gz
 	$(CARGO) build --release -p shmaudit
@@ -128,8 +130,14 @@ dist: ## the source, and the library with a static command, as tarballs in targe
 
 MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
 
+.PHONY: deb-needs
+deb-needs:
+	@$(CARGO) deb --version >/dev/null 2>&1 || { echo 'make deb needs cargo-deb: cargo install cargo-deb' >&2; exit 2; }
+	@command -v dpkg-deb >/dev/null || { echo 'make deb needs dpkg-deb, as Debian and its relatives have it' >&2; exit 2; }
+	@[ -n '$(MAINTAINER)' ] || { echo "make deb needs to know who packs it: make deb MAINTAINER='Name <address>'" >&2; exit 2; }
+
 .PHONY: deb
-deb: all ## a Debian package in target/deb (needs cargo-deb: cargo install cargo-deb)
+deb: deb-needs all ## a Debian package in target/deb (needs cargo-deb: cargo install cargo-deb)
 	rm -rf target/deb && mkdir -p target/deb
 	$(MAKE) install DESTDIR=target/deb/root PREFIX=/usr MULTIARCH=1
 	{ printf 'shmaudit (%s-1) unstable; urgency=medium\n\n' $(VERSION) && \

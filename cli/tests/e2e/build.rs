@@ -51,6 +51,12 @@ fn compiler() -> &'static str {
     NAMED.get_or_init(|| std::env::var("SHMAUDIT_CC").ok()).as_deref().unwrap_or("cc")
 }
 
+/// The same of musl, by `SHMAUDIT_MUSL_CC`.
+pub fn musl_compiler() -> &'static str {
+    static NAMED: OnceLock<Option<String>> = OnceLock::new();
+    NAMED.get_or_init(|| std::env::var("SHMAUDIT_MUSL_CC").ok()).as_deref().unwrap_or("musl-gcc")
+}
+
 type Made = Arc<OnceLock<Result<PathBuf, String>>>;
 
 static MADE: Mutex<Option<HashMap<(PathBuf, Variant), Made>>> = Mutex::new(None);

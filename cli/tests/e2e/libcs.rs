@@ -18,7 +18,7 @@ pub fn add(trials: &mut Trials) {
         }
         let name = format!("libcs::musl::{}", scenario.name);
         trials.add(name.clone(), move || {
-            audited(&scenario, &name, &Variant::of("musl-gcc", &["-O0", "-g"]), Sites::Lines)
+            audited(&scenario, &name, &Variant::of(build::musl_compiler(), &["-O0", "-g"]), Sites::Lines)
         });
     }
     for (build, compiler, options, sites) in BUILDS {
