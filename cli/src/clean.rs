@@ -4,7 +4,7 @@ mod evidence;
 mod plan;
 mod remove;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -199,12 +199,13 @@ fn unrest(inventory: &Inventory, items: &Items) -> Option<u64> {
 fn entries<'a>(inventory: &'a Inventory, scope: &Scope, items: Option<&Items>) -> Vec<Entry<'a>> {
     let mut objects: Vec<&Object> = inventory.objects.iter().filter(|object| scope.asks(object)).collect();
     objects.sort_by_key(|object| (object.state, std::cmp::Reverse(object.size), object.identity));
+    let names: HashSet<&str> = items.into_iter().flat_map(HashMap::values).filter_map(|item| item.path()).collect();
     let entry = |object: &'a Object| {
         let mut verdict = evidence::judge(object, inventory, scope);
         if let (Verdict::May(_), Some(items)) = (&verdict, items) {
             verdict = match Number::of(object).and_then(|number| items.get(&number)) {
                 Some(item) => item.change(object).map_or(verdict, Verdict::Stays),
-                None => Verdict::Stays("is not in the plan".to_string()),
+                None => Verdict::Stays(missing(object, &names)),
             };
             let restless = object.times.last().is_some_and(|last| inventory.clocks.since(last) < QUIET);
             if restless && matches!(verdict, Verdict::May(_)) {
@@ -214,6 +215,16 @@ fn entries<'a>(inventory: &'a Inventory, scope: &Scope, items: Option<&Items>) -
         Entry { object, verdict, outcome: None }
     };
     objects.into_iter().map(entry).collect()
+}
+
+/// Why an object stays of whose number the plan has nothing; `names` are those that it has.
+fn missing(object: &Object, names: &HashSet<&str>) -> String {
+    match object.path.as_ref().map(|path| path.escaped()) {
+        Some(path) if names.contains(path.as_str()) => {
+            format!("is another file now, of inode {}: the one in the plan is gone", object.id())
+        }
+        _ => "is not in the plan".to_string(),
+    }
 }
 
 fn report(arguments: &Arguments, inventory: &Inventory, entries: &[Entry]) -> Result<(), String> {

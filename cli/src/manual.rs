@@ -51,12 +51,14 @@ fn of_command(command: &clap::Command) -> String {
     // Writing to memory does not fail.
     let _ = man.render_title(&mut bytes);
     let _ = man.render_name_section(&mut bytes);
-    let _ = man.render_synopsis_section(&mut bytes);
+    bytes.extend(synopsis(command).bytes());
     let _ = man.render_description_section(&mut bytes);
     let _ = man.render_options_section(&mut bytes);
     if command.has_subcommands() {
         let _ = man.render_subcommands_section(&mut bytes);
     }
+    // An empty line between the paragraphs of one option: what the crate writes for it, formatters warn of.
+    let written = String::from_utf8_lossy(&bytes).replace(".br\n\n.br\n", ".sp\n");
     let mut page = Roff::new();
     let more = command.get_after_long_help().or(command.get_after_help());
     if let Some(more) = more {
@@ -70,7 +72,32 @@ fn of_command(command: &clap::Command) -> String {
         tagged(&mut page, [bold("SHMAUDIT_OPTIONS")], "The library's options: see libshmaudit(7).");
         see_also(&mut page, &[("libshmaudit", "7"), (CALLS_PAGE, "3"), ("shm_overview", "7"), ("sysvipc", "7")]);
     }
-    String::from_utf8_lossy(&bytes).into_owned() + &page.to_roff()
+    written + &page.to_roff()
+}
+
+/// What may stand on the command line, values by their names.
+fn synopsis(command: &clap::Command) -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["SYNOPSIS"]);
+    let mut line = vec![bold(command.get_display_name().unwrap_or(command.get_name()).replacen('-', " ", 1))];
+    for argument in command.get_arguments().filter(|argument| !argument.is_hide_set() && !argument.is_positional()) {
+        let short = argument.get_short().map(|short| format!("-{short}"));
+        let long = argument.get_long().map(|long| format!("--{long}"));
+        line.push(roman(" ["));
+        line.push(bold(short.into_iter().chain(long).collect::<Vec<_>>().join("|")));
+        for value in argument.get_value_names().filter(|_| argument.get_action().takes_values()).into_iter().flatten() {
+            line.extend([roman(" "), italic(value.as_str())]);
+        }
+        line.push(roman("]"));
+    }
+    for argument in command.get_positionals().filter(|argument| !argument.is_hide_set()) {
+        line.extend([roman(" "), italic(argument.to_string())]);
+    }
+    if command.has_subcommands() {
+        line.extend([roman(" "), italic("COMMAND")]);
+    }
+    page.text(line);
+    page.to_roff()
 }
 
 fn of_library() -> String {

@@ -57,7 +57,7 @@ Keys:
 
 It needs 40 columns and 8 lines, and no colours. Nothing is changed by looking.
 
-Exit status: 0; 2 where the arguments are wrong or there is no terminal (then --once prints the same).";
+Exit status: 0; 2 where the arguments are wrong, or there is no terminal or a dumb one (then --once prints the same).";
 
 /// What objects are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,6 +103,11 @@ pub fn top(arguments: &Arguments) -> Result<(), String> {
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err("top needs a terminal on standard input and output; --once prints the same without one".to_string());
+    }
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+        return Err(
+            "top needs a terminal that can move its cursor, and TERM=dumb cannot; --once prints the same".to_string()
+        );
     }
     screen::run(state, &mut sampler, calls.as_mut(), delay)
 }

@@ -138,6 +138,14 @@ impl Item {
         }
     }
 
+    /// A file's name, escaped.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Item::Segment { .. } => None,
+            Item::File { path, .. } => Some(path),
+        }
+    }
+
     /// How an object of its number differs from it.
     pub fn change(&self, object: &Object) -> Option<String> {
         let now = Item::of(object);
@@ -161,9 +169,11 @@ impl Item {
     }
 }
 
-/// RFC 3339.
+/// RFC 3339; whole seconds, as segments have them, without a fraction.
 fn time(nanoseconds: u64) -> String {
-    serde_json::to_value(Time(nanoseconds)).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
+    let value = serde_json::to_value(Time(nanoseconds)).ok();
+    let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
+    text.replacen(".000000000Z", "Z", 1)
 }
 
 impl Plan {

@@ -165,7 +165,11 @@ pub fn about(object: &Object, sample: &Sample, width: usize) -> Vec<String> {
     for holder in &object.holders {
         let fds: Vec<String> = holder.fds.iter().take(8).map(i32::to_string).collect();
         let fds = if fds.is_empty() { String::new() } else { format!(", descriptors {}", fds.join(" ")) };
-        lines.push(format!("held by {}: {} mappings{fds}", holder.process.label(), holder.mappings));
+        let mappings = match holder.mappings {
+            1 => "1 mapping".to_string(),
+            number => format!("{number} mappings"),
+        };
+        lines.push(format!("held by {}: {mappings}{fds}", holder.process.label()));
     }
     lines.iter().map(|line| cut(line, width)).collect()
 }

@@ -32,6 +32,9 @@ pub fn add(trials: &mut Trials) {
     trials.add("top::once", once);
     trials.add("top::calls_of_a_session", calls);
     trials.add("top::without_a_terminal", without);
+    trials.add("top::dumb_terminal", dumb);
+    trials.add("top::about_an_object", about);
+    trials.add("top::help_fits", help_fits);
 }
 
 /// What `shmaudit top` shows after the steps, on a machine where the script has run.
@@ -156,5 +159,33 @@ fn without() -> Verdict {
     let ended = Run::new(env!("CARGO_BIN_EXE_shmaudit")).arg("top").end()?;
     check!(ended.how() == "2" && ended.errors().contains("--once"), "{} {}", ended.how(), ended.errors());
     check!(ended.errors().lines().count() == 1 && ended.stdout.is_empty(), "{}", ended.errors());
+    Ok(())
+}
+
+/// Where the cursor cannot be moved, it would only spill escape sequences.
+fn dumb() -> Verdict {
+    let seen = terminal("top::dumb", "export TERM=dumb", "80x24", &[], "")?;
+    check!(seen["status"] == 2 && shown(&seen).contains("--once"), "{seen}");
+    check!(!shown(&seen).contains('\x1b'), "{seen}");
+    Ok(())
+}
+
+fn about() -> Verdict {
+    let script = "held posix:70001:/held map fill close";
+    let steps = ["wait:quit", "send:\\r", "wait:mapping", "send:qq"];
+    let seen = terminal("top::about_an_object", script, "80x24", &steps, "-d 60")?;
+    check!(seen["status"] == 0 && !shown(&seen).contains("mappings"), "{seen}");
+    Ok(())
+}
+
+/// Help is as wide as the terminal, and breaks between words.
+fn help_fits() -> Verdict {
+    let seen = terminal("top::help_fits", "", "60x24", &[], "-h")?;
+    let bare = regex_lite::Regex::new("\x1b\\[[0-9;]*m")?.replace_all(shown(&seen), "").into_owned();
+    let lines: Vec<&str> = bare.lines().collect();
+    check!(lines.len() > 10, "{seen}");
+    for line in lines {
+        check!(line.chars().count() <= 60, "{line}");
+    }
     Ok(())
 }
