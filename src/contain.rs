@@ -165,6 +165,14 @@ fn is_only_thread() -> bool {
     sys::is_only_thread() || single != 0 && unsafe { core::ptr::read_volatile(single as *const u8) } != 0
 }
 
+/// Whether this is a child with a copy of the memory, and of everything that is mapped.
+static COPY: AtomicBool = AtomicBool::new(false);
+
+/// Whether what concludes does so in a copy of the memory.
+pub fn is_copy() -> bool {
+    COPY.load(Ordering::Relaxed)
+}
+
 /// Runs the task in a copy of the memory, and takes its outcome over. It goes wrong as it does in a child that shares it.
 fn forked_child(task: &Task, outcome: &AtomicI32) {
     let Ok(shared) = sys::map_anonymous(size_of::<Told>(), libc::MAP_SHARED) else { return };
@@ -176,6 +184,7 @@ fn forked_child(task: &Task, outcome: &AtomicI32) {
         let child = unsafe { sys::call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0, 0) };
         if child == 0 {
             process::stays();
+            COPY.store(true, Ordering::Relaxed);
             settle_in();
             (task.work)(task.argument);
             told.outcome.store(outcome.load(Ordering::Acquire), Ordering::Relaxed);

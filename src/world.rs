@@ -48,7 +48,15 @@ impl Kernel for World {
     fn segments(&mut self) -> Option<Vec<Segment>> {
         let table = sys::open(c"/proc/sysvipc/shm", libc::O_RDONLY, 0).ok()?;
         let text = read_all(&table, TABLE_BYTES);
-        if text.is_empty() { None } else { Some(procfs::segments(&text).collect()) }
+        if text.is_empty() {
+            return None;
+        }
+        let mut segments: Vec<Segment> = procfs::segments(&text).collect();
+        if contain::is_copy() {
+            // The program that waits has each of these attachments too.
+            procfs::without(&mut segments, &read_file(c"/proc/self/maps", TABLE_BYTES));
+        }
+        Some(segments)
     }
 
     fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {

@@ -18,7 +18,7 @@ pub use maps::{Mapping, Mappings, mappings};
 pub use meminfo::meminfo;
 pub use mounts::{Mount, Mounts, mount_of, mounts, shm_mount};
 pub use process::{ProcStat, ProcStatus, cmdline, environ, proc_stat, proc_status, soft_limit};
-pub use sysvipc::{SHM_DEST, SHM_LOCKED, Segment, Segments, segments};
+pub use sysvipc::{SHM_DEST, SHM_LOCKED, Segment, Segments, segments, without};
 
 /// A number as a one-line file of /proc/sys holds it, such as `kernel/shmmax`; surrounding blanks are left out.
 pub fn parse_u64(text: &[u8]) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! /proc/sysvipc/shm: the segments of this IPC namespace (the kernel's ipc/shm.c, `sysvipc_shm_proc_show`).
 
+use alloc::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Lines, decimal, fields, number, signed};
+use super::{Lines, decimal, fields, mappings, number, signed};
 
 /// Bit of [`Segment::perms`]: marked for removal, gone with its last attachment.
 pub const SHM_DEST: u32 = 0o1000;
@@ -150,5 +152,16 @@ impl Iterator for Segments<'_> {
             }
             (seen & NEEDED == NEEDED).then_some(segment)
         })
+    }
+}
+
+/// Takes from the counts of attachments those that a table of mappings has: its process's own.
+pub fn without(segments: &mut [Segment], maps: &[u8]) {
+    let mut own = BTreeMap::new();
+    for shmid in mappings(maps).filter_map(|mapping| mapping.sysv_shmid()) {
+        *own.entry(shmid).or_insert(0) += 1;
+    }
+    for segment in segments {
+        segment.nattch = segment.nattch.saturating_sub(own.get(&segment.shmid).copied().unwrap_or(0));
     }
 }

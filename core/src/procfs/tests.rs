@@ -39,6 +39,23 @@ fn segments_of_sysvipc() {
 }
 
 #[test]
+fn attachments_of_others() {
+    let maps = b"7f31c9968000-7f31c9969000 rw-s 00000000 00:01 13                         /SYSVfffffffe (deleted)
+7f31c9969000-7f31c996a000 rw-s 00000000 00:01 13                         /SYSVfffffffe (deleted)
+7f31c996a000-7f31c996b000 rw-s 00000000 00:01 99                         /SYSV00000011 (deleted)
+7f31c996b000-7f31c996c000 rw-p 00000000 08:01 11                         /lib/x
+";
+    let counts = |maps: &[u8]| {
+        let mut all: Vec<Segment> = segments(SHM).collect();
+        without(&mut all, maps);
+        all.iter().map(|segment| (segment.shmid, segment.nattch)).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(b""), [(11, 1), (13, 2)]);
+    assert_eq!(counts(maps), [(11, 1), (13, 0)]);
+    assert_eq!(counts(&maps.repeat(2)), [(11, 1), (13, 0)]);
+}
+
+#[test]
 fn columns_go_by_their_names() {
     // Another order, an unknown column, no rss and swap.
     let table = b"shmid key color perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime\n\
