@@ -68,7 +68,8 @@ cross: ## build for aarch64 and run the C scenarios there, by qemu's user mode; 
 	export CROSS=$(CROSS) CARGO_TARGET_$(shell echo $(CROSS) | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$(abspath c-tests/cross-cc) && \
 	  $(CARGO) build --release -p shmaudit --target $(CROSS)-unknown-linux-gnu && \
 	  $(CARGO) build --release -p shmaudit-cli --target $(CROSS)-unknown-linux-gnu
-	trials=$$($(CARGO) test --release -p shmaudit-cli --test e2e --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*(\(.*e2e-[0-9a-f]*\))$$/\1/p') && \
+	$(CARGO) test --release -p shmaudit-cli --test e2e --no-run
+	trials=$$($(CARGO) test --release -p shmaudit-cli --test e2e --no-run 2>&1 | sed -n 's/.*(\(.*e2e-[0-9a-f]*\))$$/\1/p') && \
 	  c-tests/cross.sh $(CROSS) $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/libshmaudit.so "$$(realpath "$$trials")" \
 	    $(abspath $(BUILT))/$(CROSS)-unknown-linux-gnu/release/shmaudit
 

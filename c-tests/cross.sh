@@ -48,18 +48,18 @@ library=$2 trials=$3 failed=0
 log=$(mktemp)
 work=$(mktemp -d)
 
-# table TITLE FILTER SHORT: runs the trials of this name. Per scenario what its trials gave, in short only where one did not pass; of
-# those that failed, the first line of what they say, and why that is qemu's, where it is.
+# table TITLE FILTER [PART]: runs the trials of this name. Per scenario what its trials gave, of a PART only where one did not pass;
+# of those that failed, the first line of what they say, and why that is qemu's or the part's, where it is.
 table() {
   SHMAUDIT_CC=$here/cross-cc SHMAUDIT_MUSL_CC=$here/cross-musl-cc SHMAUDIT_LIB=$library \
     SHMAUDIT_TRIAL_SECONDS=${SHMAUDIT_TRIAL_SECONDS:-60} inside "$trials" "$2" >"$log" 2>&1 || :
   [ -z "${CROSS_LOG:-}" ] || { echo "$1"; cat "$log"; } >>"$CROSS_LOG"
-  awk -v known="$here/cross.known" -v title="$1" -v short="$3" '
+  awk -v known="$here/cross.known" -v title="$1" -v part="${3:-}" '
     BEGIN {
       while ((getline line < known) > 0) { at = index(line, ": "); if (at && line !~ /^#/) why[substr(line, 1, at - 1)] = substr(line, at + 2) }
-      if (!short) printf "%-26s %-6s %-10s %-8s %-7s %-7s\n", "scenario", "plain", "preloaded", "linked", "stderr", "log"
+      if (!part) printf "%-26s %-6s %-10s %-8s %-7s %-7s\n", "scenario", "plain", "preloaded", "linked", "stderr", "log"
     }
-    function parts(path, part) { split(path, part, "::"); if (part[1] == "scenarios") { name = part[2]; mode = part[3] } else { name = part[3]; mode = part[2] } }
+    function parts(path, piece) { split(path, piece, "::"); if (piece[1] == "scenarios") { name = piece[2]; mode = piece[3] } else { name = piece[3]; mode = piece[2] } }
     /^test (scenarios|libcs)::/ {
       parts($2)
       if (!(name in seen)) { seen[name] = 1; names[++count] = name }
@@ -74,11 +74,12 @@ table() {
       for (i = 2; i <= count; i++) for (j = i; j > 1 && names[j - 1] > names[j]; j--) { t = names[j]; names[j] = names[j - 1]; names[j - 1] = t }
       for (i = 1; i <= count; i++) {
         name = names[i]
-        line = short ? sprintf("%-26s", name) : sprintf("%-26s %-6s %-10s %-8s %-7s %-7s", name, result[name, "plain"], result[name, "preloaded"], result[name, "linked"], result[name, "all_on_stderr"], result[name, "log_in_file"])
+        line = part ? sprintf("%-26s", name) : sprintf("%-26s %-6s %-10s %-8s %-7s %-7s", name, result[name, "plain"], result[name, "preloaded"], result[name, "linked"], result[name, "all_on_stderr"], result[name, "log_in_file"])
         if (name in failed) {
-          if (name in why) { line = line " " why[name]; beyond++ } else { line = line " ! " said[name]; bad++ }
-        } else { good++; if (name in why && !short) line = line " (known no more: " why[name] ")" }
-        if (!short || name in failed) print line
+          because = name " (" part ")" in why ? why[name " (" part ")"] : why[name]
+          if (because) { line = line " " because; beyond++ } else { line = line " ! " said[name]; bad++ }
+        } else { good++; if (name in why && !part) line = line " (known no more: " why[name] ")" }
+        if (!part || name in failed) print line
       }
       printf "%s: %d scenarios as expected, %d beyond qemu, %d failed", title, good, beyond, bad
       if (passed_over) printf ", %d trials skipped", passed_over
@@ -96,11 +97,11 @@ if [ -n "${4:-}" ]; then
     echo "the command reads a journal: FAILED"; sed 's/^/  /' "$work/said"; failed=1; fi
 fi
 [ -z "${CROSS_LOG:-}" ] || : >"$CROSS_LOG"
-table "$machine, pages of 4 KiB" "${SHMAUDIT_SCENARIOS:-scenarios::}" ""
+table "$machine, pages of 4 KiB" "${SHMAUDIT_SCENARIOS:-scenarios::}"
 if echo '#include <unistd.h>
 int main(void) { return sysconf(_SC_PAGESIZE) != 65536; }' | "$here/cross-cc" -x c -o "$program" - && QEMU_PAGESIZE=65536 inside "$program" 2>/dev/null; then
   export QEMU_PAGESIZE=65536
-  table "$machine, pages of 64 KiB" "${SHMAUDIT_SCENARIOS:-::preloaded}" short
+  table "$machine, pages of 64 KiB" "${SHMAUDIT_SCENARIOS:-::preloaded}" "64 KiB"
   unset QEMU_PAGESIZE
 else
   echo "$machine, pages of 64 KiB: skipped: needs a qemu whose option -p sets them, as those before 8.2 do"
@@ -109,7 +110,7 @@ fi
 export CROSS_MUSL="${CROSS_MUSL:-}"
 if [ -e "$CROSS_MUSL/lib/$machine-linux-musl/libc.so" ]; then
   QEMU_LD_PREFIX=$CROSS_MUSL/
-  table "$machine, musl" "${SHMAUDIT_SCENARIOS:-libcs::musl::}" short
+  table "$machine, musl" "${SHMAUDIT_SCENARIOS:-libcs::musl::}" musl
 else
   echo "$machine, musl: skipped: needs musl-dev:arm64, or CROSS_MUSL=DIRECTORY where it was unpacked"
 fi
