@@ -189,6 +189,11 @@ impl Seen {
         self.audit.map_or(0, |audit| clock::nanoseconds(&audit.recorder, ticks, unix_ns))
     }
 
+    /// Which call it is.
+    pub fn call(&self) -> Call {
+        self.call
+    }
+
     /// The audit that takes note, if there is one.
     pub fn audit(&self) -> Option<&'static Audit> {
         self.audit

@@ -123,6 +123,8 @@ mod signatures {
     const _: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
     const _: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;
     const _: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::rename;
+    const _: unsafe extern "C" fn(*const c_char, *const c_char) -> c_int = libc::link;
+    const _: unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, c_int) -> c_int = libc::linkat;
     const _: unsafe extern "C" fn(*const c_char, c_uint) -> c_int = libc::memfd_create;
     const _: unsafe extern "C" fn(c_int) -> c_int = libc::mlockall;
     const _: unsafe extern "C" fn() -> pid_t = libc::fork;

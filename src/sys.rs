@@ -210,6 +210,31 @@ fn statx_at(dir: i32, path: CStr, flags: i32, mask: u32) -> Option<[u32; 64]> {
     if result < 0 || statx[0] & mask != mask { None } else { Some(statx) }
 }
 
+/// The path that a descriptor was opened by, as `/proc` has it: how many bytes of `room` it takes. `None` without `/proc`.
+pub fn link_of(fd: i32, room: &mut [u8]) -> Option<usize> {
+    const BEFORE: &[u8] = b"/proc/thread-self/fd/";
+    let mut digits = [0; 10];
+    let (mut rest, mut first) = (fd.unsigned_abs(), 0);
+    for (at, place) in digits.iter_mut().enumerate().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    let mut path = [0; BEFORE.len() + 11];
+    for (place, &byte) in path.iter_mut().zip(BEFORE.iter().chain(digits.iter().skip(first))) {
+        *place = byte;
+    }
+    // SAFETY: the kernel reads the path up to its NUL, and fills at most as many bytes as we say.
+    let length = unsafe {
+        let (path, into) = (path.as_ptr() as usize, room.as_mut_ptr() as usize);
+        call(libc::SYS_readlinkat, libc::AT_FDCWD as usize, path, into, room.len(), 0, 0)
+    };
+    usize::try_from(length).ok()
+}
+
 /// `newfstatat`.
 pub fn stat_at(dir: i32, path: CStr, flags: i32) -> Result<libc::stat, i32> {
     let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();

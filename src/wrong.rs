@@ -67,6 +67,8 @@ ways! {
     RawNames b"raw-names";
     /// Paths are read before the kernel has accepted them.
     ReadsEarly b"reads-early";
+    /// Only paths that begin as the shm mount's do are taken to lead there.
+    PathsAsSpelled b"paths-as-spelled";
     /// A release is noted when it is over.
     NotesAfter b"notes-after";
     /// An open that a call of the C library's makes is noted beside that call.

@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn every_intercepted_call_leads_somewhere() {
         // Not of an object's life: another name for it, and what is only watched, for the sake of stacks, filters or memory.
-        let plain = ["rename", "dlclose", "prctl", "mlockall"];
+        let plain = ["rename", "link", "dlclose", "prctl", "mlockall"];
         for (symbol, call) in HOOKS {
             let known = topic(call.name()).is_some() || plain.iter().any(|plain| call.name().starts_with(plain));
             assert!(known, "{symbol}");

@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use shmaudit_core::report::{Report, Settings};
 
 pub use calls::{Calls, Seen, walk};
-pub use shown::{base_name, shown};
+pub use shown::{base_name, json, shown};
 pub use text::{Terminal, wrapped};
 
 /// How a report is written.
@@ -76,7 +76,7 @@ pub struct Wishes {
 pub fn write(out: &mut dyn Write, format: Format, recordings: &[Recording], wishes: &Wishes) -> io::Result<()> {
     match format {
         Format::Text => texts(out, recordings, wishes.terminal),
-        Format::Json => recordings.iter().try_for_each(|recording| json(out, &recording.report)),
+        Format::Json => recordings.iter().try_for_each(|recording| shown::json(out, &recording.report)),
         Format::Sarif => sarif::write(out, recordings, &wishes.source_root),
         Format::Junit => junit::write(out, recordings),
         Format::Html => html::write(out, recordings),
@@ -109,9 +109,4 @@ fn texts(out: &mut dyn Write, recordings: &[Recording], terminal: Terminal) -> i
         text::write(out, report, terminal)?;
     }
     Ok(())
-}
-
-fn json(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, report)?;
-    out.write_all(b"\n")
 }

@@ -105,15 +105,15 @@ pub fn ended(written: io::Result<()>) -> Result<u64, String> {
 
 /// Tells of what the paths name what grew.
 pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<u64, String> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for recording in Opened::open(paths)? {
         let growth = recording.growth(MOMENTS);
         match format {
-            Format::Text => text.push_str(&text::growth(&growth)),
-            Format::Json => text.push_str(&(serde_json::to_string(&growth).unwrap_or_default() + "\n")),
+            Format::Text => text.extend(text::growth(&growth).into_bytes()),
+            Format::Json => formats::json(&mut text, &growth).map_err(|error| error.to_string())?,
             _ => return Err("--growth is written as text or json".to_string()),
         }
     }
     let (mut out, _) = sink(output)?;
-    ended(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    ended(out.write_all(&text).and_then(|()| out.flush()))
 }

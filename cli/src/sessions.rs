@@ -56,7 +56,7 @@ pub fn sessions(arguments: &Arguments) -> Result<(), String> {
     rows.extend(session::all().iter().map(|found| row(found, Told::read(&found.path).ok())));
     let mut out = io::stdout().lock();
     let written = rows.iter().try_for_each(|row| match arguments.json {
-        true => serde_json::to_writer(&mut out, row).map_err(io::Error::from).and_then(|()| out.write_all(b"\n")),
+        true => crate::formats::json(&mut out, row),
         false => out.write_all(line(row).as_bytes()),
     });
     if rows.is_empty() && !arguments.json {

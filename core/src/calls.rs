@@ -24,7 +24,7 @@ pub enum Trace {
 pub enum Arg {
     /// The record's text: an object name or a path.
     Name,
-    /// The second path of a rename, after the first and a NUL in the record's text.
+    /// The second path of a rename or a link, after the first and a NUL in the record's text.
     Name2,
     /// `O_…` flags.
     OpenFlags,
@@ -72,8 +72,8 @@ pub enum Arg {
     CloseRangeFlags,
     /// `memfd_create` flags.
     MemfdFlags,
-    /// `AT_…` flags of `unlinkat`.
-    UnlinkFlags,
+    /// `AT_…` flags of `unlinkat` and `linkat`.
+    AtFlags,
     /// `renameat2` flags.
     RenameFlags,
     /// `clone` flags.
@@ -156,7 +156,7 @@ calls! {
     Openat "openat" Posix ("dirfd" DirFd, "pathname" Name, "flags" OpenFlags, "mode" OpenMode) -> Fd;
     Creat "creat" Posix ("pathname" Name, "mode" Mode) -> Fd;
     Unlink "unlink" Posix ("pathname" Name) -> Int;
-    Unlinkat "unlinkat" Posix ("dirfd" DirFd, "pathname" Name, "flags" UnlinkFlags) -> Int;
+    Unlinkat "unlinkat" Posix ("dirfd" DirFd, "pathname" Name, "flags" AtFlags) -> Int;
     Rename "rename" Posix ("oldpath" Name, "newpath" Name2) -> Int;
     Renameat "renameat" Posix ("olddirfd" DirFd, "oldpath" Name, "newdirfd" DirFd, "newpath" Name2) -> Int;
     Renameat2 "renameat2" Posix ("olddirfd" DirFd, "oldpath" Name, "newdirfd" DirFd, "newpath" Name2, "flags" RenameFlags) -> Int;
@@ -187,6 +187,8 @@ calls! {
     Checkpoint "shmaudit_checkpoint" Process () -> Int;
     /// Never recorded: only watched, because it would lock the audit's memory with the program's.
     Mlockall "mlockall" Process () -> Int;
+    Link "link" Posix ("oldpath" Name, "newpath" Name2) -> Int;
+    Linkat "linkat" Posix ("olddirfd" DirFd, "oldpath" Name, "newdirfd" DirFd, "newpath" Name2, "flags" AtFlags) -> Int;
 }
 
 impl Call {
@@ -254,6 +256,8 @@ macro_rules! hooks {
             rename => Rename: fn(*const c_char, *const c_char) -> c_int;
             renameat => Renameat: fn(c_int, *const c_char, c_int, *const c_char) -> c_int;
             renameat2 => Renameat2: fn(c_int, *const c_char, c_int, *const c_char, c_uint) -> c_int;
+            link => Link: fn(*const c_char, *const c_char) -> c_int;
+            linkat => Linkat: fn(c_int, *const c_char, c_int, *const c_char, c_int) -> c_int;
             memfd_create => MemfdCreate: fn(*const c_char, c_uint) -> c_int;
             fork => Fork: fn() -> pid_t;
             _Fork => Fork: fn() -> pid_t;

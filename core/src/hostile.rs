@@ -1,11 +1,15 @@
-//! The files of `corpus/`, and what becomes of them by chance: every parser of what others have written returns, in time that
-//! grows with the text, and lets no control byte through. `SHMAUDIT_EXECUTIONS` says how often each file is changed.
+//! The files of `corpus/`, and what becomes of them by chance: every parser of what others have written returns, in time and
+//! memory that grow with the text, and lets no control byte through. `SHMAUDIT_EXECUTIONS` says how often each file is
+//! changed, `SHMAUDIT_SEED` what chance begins with.
+
+mod elf;
+mod journals;
 
 use std::fs;
 use std::path::PathBuf;
 use std::prelude::rust_2024::*;
 use std::println;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::findings::Kind;
 use crate::options::Options;
@@ -49,8 +53,64 @@ impl Chance {
         }
         text
     }
+
+    /// One of the files, spoiled: bits, bytes, numbers of every width, parts of it elsewhere, another's part, runs of one byte,
+    /// cut, and made longer.
+    fn spoil(&mut self, all: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = all[self.below(all.len())].clone();
+        for _ in 0..1 + self.below(8) {
+            let length = bytes.len();
+            let at = self.below(length);
+            match self.below(9) {
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = self.below(256) as u8,
+                2..5 => {
+                    let width = [1, 2, 4, 8][self.below(4)];
+                    let value = self.telling(length);
+                    let at = at / width * width;
+                    for (place, byte) in bytes[at..].iter_mut().zip(value.to_le_bytes()).take(width) {
+                        *place = byte;
+                    }
+                }
+                5 => {
+                    let from = self.below(length);
+                    let part: Vec<u8> = bytes[from..(from + self.below(64)).min(length)].to_vec();
+                    bytes[at..].iter_mut().zip(part).for_each(|(place, byte)| *place = byte);
+                }
+                6 => {
+                    let other = &all[self.below(all.len())];
+                    let from = self.below(other.len());
+                    let part = other[from..].iter().take(self.below(400));
+                    bytes[at..].iter_mut().zip(part).for_each(|(place, byte)| *place = *byte);
+                }
+                7 => {
+                    let byte = [0, 0xFF, 0x80, 1][self.below(4)];
+                    bytes[at..].iter_mut().take(self.below(40)).for_each(|place| *place = byte);
+                }
+                _ if self.below(4) == 0 => bytes.truncate(at.max(1)),
+                _ => bytes.resize(length + self.below(256), 0),
+            }
+        }
+        bytes
+    }
+
+    /// A number at which something ends, or any.
+    fn telling(&mut self, length: usize) -> u64 {
+        let any = (self.below(usize::MAX) as u64).rotate_left(32) ^ self.below(usize::MAX) as u64;
+        match self.below(8) {
+            0 => self.below(17) as u64,
+            1 => length as u64,
+            2 => self.below(length) as u64,
+            3 => 1 << self.below(64),
+            4 => (1u64 << self.below(64)).wrapping_sub(1),
+            5 => u64::MAX - self.below(17) as u64,
+            6 => 0xFFFF_FFF0 + self.below(32) as u64,
+            _ => any,
+        }
+    }
 }
 
+/// The files of a kind.
 fn corpus(kind: &str) -> Vec<Vec<u8>> {
     let directory = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus")).join(kind);
     let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -59,21 +119,57 @@ fn corpus(kind: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn each(kind: &str, parse: impl Fn(&[u8])) {
-    let texts = corpus(kind);
-    let asked = std::env::var("SHMAUDIT_EXECUTIONS").ok().and_then(|text| text.parse().ok());
-    let times = asked.unwrap_or(2000) * texts.len();
-    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
-    let changed = (0..times).map(|_| chance.change(&texts));
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Processor time of this thread: what a trial takes, however busy the machine is.
+fn spent() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
+}
+
+/// Most memory that this process ever had, in KiB.
+fn peak() -> u64 {
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    procfs::meminfo(&status, b"VmHWM").unwrap_or(0) / 1024
+}
+
+/// Names what was being tried when a test panics.
+struct Trying<'a>(&'a str, u64, usize);
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}: execution {} from SHMAUDIT_SEED={}", self.0, self.2, self.1);
+        }
+    }
+}
+
+/// Tries `made` of chance as often as asked, by default `usual` times: each within two seconds and a GiB.
+fn tried(kind: &str, usual: usize, mut tries: impl FnMut(&mut Chance)) {
+    let times = number("SHMAUDIT_EXECUTIONS").map_or(usual, |asked| asked as usize);
+    let seed = number("SHMAUDIT_SEED").unwrap_or(0x9E37_79B9_7F4A_7C15).max(1);
+    let mut chance = Chance(seed);
+    let mut trying = Trying(kind, seed, 0);
     let mut slowest = Duration::ZERO;
-    for text in texts.iter().cloned().chain(changed) {
-        let begun = Instant::now();
-        parse(&text);
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?} for {}", text.escape_ascii());
+    for time in 0..times {
+        trying.2 = time;
+        let begun = spent();
+        tries(&mut chance);
+        let took = spent() - begun;
+        // What is not optimised takes its time.
+        assert!(took < Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 }), "{took:?}");
         slowest = slowest.max(took);
     }
-    println!("{kind}: {} executions, the slowest {slowest:?}", times + texts.len());
+    assert!(peak() < 1 << 20, "{} KiB", peak());
+    println!("{kind}: {times} executions, the slowest {slowest:?}, at most {} KiB", peak());
+}
+
+fn each(kind: &str, parse: impl Fn(&[u8])) {
+    let texts = corpus(kind);
+    texts.iter().for_each(|text| parse(text));
+    tried(kind, 2000 * texts.len(), |chance| parse(&chance.change(&texts)));
 }
 
 fn is_shown(text: &str) {

@@ -1,6 +1,7 @@
 //! The report as JSON: schema `shmaudit-report/1`.
 
 use alloc::string::String;
+use core::fmt::Write;
 
 use crate::report::Report;
 
@@ -12,9 +13,26 @@ pub fn json(report: &Report) -> String {
         return String::new();
     }
     // Every key is a string and nothing in a report can fail to be written.
-    let mut text = serde_json::to_string(report).unwrap_or_default();
+    let mut text = tame(serde_json::to_string(report).unwrap_or_default());
     text.push('\n');
     text
+}
+
+/// JSON lets control characters from DEL on stand in a string as they are, of which a terminal takes some for the beginning of
+/// an escape sequence: they are escaped too.
+fn tame(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut tame = String::with_capacity(text.len() + 64);
+    for letter in text.chars() {
+        if letter.is_control() {
+            let _ = write!(tame, "\\u{:04x}", u32::from(letter));
+        } else {
+            tame.push(letter);
+        }
+    }
+    tame
 }
 
 #[cfg(test)]

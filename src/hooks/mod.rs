@@ -5,9 +5,11 @@ mod fd;
 mod ftok;
 mod lock;
 mod map;
+mod naming;
 mod objects;
 mod path;
 mod process;
+mod relative;
 pub mod six;
 mod size;
 

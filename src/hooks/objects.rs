@@ -117,9 +117,13 @@ pub fn remove(seen: &Seen, found: Option<Found>, again: u64) {
     }
 }
 
-/// After a rename under, into or out of the shm mount: the entry follows the object to its new name.
-pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>) {
+/// After a rename under, into or out of the shm mount, or a link there: the entry follows the object to its new name. Of two
+/// names the one that was made first is as a rule the one that goes first.
+pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>, link: bool) {
     let Some(audit) = seen.audit() else { return };
+    if link && to.is_none() {
+        return;
+    }
     // What the new name meant before is gone.
     if let Some(found) = to.and_then(|to| audit.recorder.find(hash_name(to))) {
         audit.recorder.remove(found);

@@ -1,27 +1,29 @@
-//! Paths under the shm mount that are opened, removed and renamed without `shm_open`, and `memfd_create`.
+//! Paths under the shm mount that are opened and removed without `shm_open`, and `memfd_create`.
 
 use core::ffi::{CStr, c_char, c_int, c_uint};
+use core::mem::MaybeUninit;
 
 use libc::mode_t;
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{bare_name, hash_name};
-use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_ARGS, MAX_DATA, ObjectId};
+use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, MAX_ARGS, ObjectId};
 
-use super::{alias, objects};
+use super::{alias, objects, relative};
 use crate::audit::{self, About, Seen};
 use crate::fds;
 use crate::next::Slot;
 use crate::real::{libc_result, next};
 use crate::{errno, process, real, sys};
 
-const MOUNT: &[u8] = b"/dev/shm/";
+/// How paths of the shm mount begin.
+pub const MOUNT: &[u8] = b"/dev/shm/";
 
-/// The object's name if `path` is under the shm mount.
+/// `path` and the object's name, if it is under the shm mount.
 ///
 /// # Safety
 /// `path` is a string that the kernel has read, or would fault on.
 #[inline(always)]
-unsafe fn under_mount<'a>(path: *const c_char) -> Option<(&'a [u8], &'a [u8])> {
+pub unsafe fn under_mount<'a>(path: *const c_char) -> Option<(&'a [u8], &'a [u8])> {
     for (index, &byte) in MOUNT.iter().enumerate() {
         // SAFETY: every byte before was not the string's end.
         if unsafe { *path.add(index) } as u8 != byte {
@@ -48,6 +50,21 @@ unsafe fn opened(seen: Seen, fd: c_int, path: *const c_char, oflag: c_int, args:
     }
     // SAFETY: the kernel has read the path without a fault.
     if let Some((path, name)) = unsafe { under_mount(path) } {
+        object_opened(seen, fd, path, name, oflag, args);
+    } else if oflag & libc::O_CREAT != 0 && fd != -1 && seen.audit().is_some() {
+        // SAFETY: as above.
+        unsafe { opened_from_elsewhere(seen, fd, path, oflag, args) };
+    }
+}
+
+/// After an open that could make a file, by another path than the mount's.
+#[cold]
+#[inline(never)]
+unsafe fn opened_from_elsewhere(seen: Seen, fd: c_int, path: *const c_char, oflag: c_int, args: &[u64]) {
+    let mut room = [0; relative::ROOM];
+    // SAFETY: the kernel has read the path without a fault.
+    if let Some(path) = unsafe { relative::opened(fd, path, &mut room) } {
+        let name = bare_name(path.get(MOUNT.len()..).unwrap_or(&[]));
         object_opened(seen, fd, path, name, oflag, args);
     }
 }
@@ -178,12 +195,31 @@ alias!(creat64 = create(path: *const c_char, mode: mode_t) -> c_int);
 
 /// After a removal: notes it. The path could not be read before the kernel had accepted it, so the record says which
 /// position of the ring the removal came before.
-unsafe fn unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: *const c_char, args: &[u64]) {
+unsafe fn unlinked(seen: Seen, mark: Option<u64>, result: c_int, dirfd: c_int, path: *const c_char, args: &[u64]) {
     if result == -1 && !errno::says_path_was_read() {
         return;
     }
     // SAFETY: the kernel has read the path without a fault.
-    let Some((path, name)) = (unsafe { under_mount(path) }) else { return };
+    match unsafe { under_mount(path) } {
+        Some((path, name)) => object_unlinked(seen, mark, result, path, name, args),
+        // SAFETY: as above.
+        None if result == 0 => unsafe { unlinked_from_elsewhere(seen, mark, dirfd, path, args) },
+        None => {}
+    }
+}
+
+/// After a removal by another path than the mount's.
+#[inline(never)]
+unsafe fn unlinked_from_elsewhere(seen: Seen, mark: Option<u64>, dirfd: c_int, path: *const c_char, args: &[u64]) {
+    // SAFETY: the kernel has read the path without a fault.
+    if let Some(name) = unsafe { relative::known(&seen, dirfd, path) } {
+        let mut room = [MaybeUninit::uninit(); relative::ROOM];
+        object_unlinked(seen, mark, 0, relative::whole(name, &mut room), name, args);
+    }
+}
+
+#[cold]
+fn object_unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: &[u8], name: &[u8], args: &[u64]) {
     if process::is_inside() {
         return;
     }
@@ -194,7 +230,8 @@ unsafe fn unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: *const c_
     seen.end(i64::from(result), result == -1, About { mark, ..About::args(args).data(path) });
 }
 
-fn mark() -> Option<u64> {
+/// Where the ring is before a call that can only be noted after it.
+pub fn mark() -> Option<u64> {
     audit::ready().map(|audit| audit.recorder.head())
 }
 
@@ -215,7 +252,7 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
         }
     };
     // SAFETY: what the call was given.
-    unsafe { unlinked(seen, mark, result, path, &[]) };
+    unsafe { unlinked(seen, mark, result, libc::AT_FDCWD, path, &[]) };
     result
 }
 
@@ -245,7 +282,7 @@ pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
     };
     drop(inside);
     // SAFETY: what the call was given.
-    unsafe { unlinked(seen, mark, result, path, &[]) };
+    unsafe { unlinked(seen, mark, result, libc::AT_FDCWD, path, &[]) };
     result
 }
 
@@ -265,113 +302,7 @@ pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_in
         }) as c_int,
     };
     // SAFETY: what the call was given.
-    unsafe { unlinked(seen, mark, result, path, &[dirfd as u32 as u64, flags as u32 as u64]) };
-    result
-}
-
-/// After a rename: what was under the mount has another name, or has gone, or something came in from outside.
-unsafe fn renamed(seen: Seen, mark: Option<u64>, result: c_int, old: *const c_char, new: *const c_char, args: &[u64]) {
-    if result == -1 && !errno::says_path_was_read() {
-        return;
-    }
-    // SAFETY: the kernel has read both paths without a fault.
-    let (from, to) = unsafe { (under_mount(old), under_mount(new)) };
-    if from.is_none() && to.is_none() {
-        return;
-    }
-    // SAFETY: as above.
-    let paths = unsafe { [CStr::from_ptr(old).to_bytes(), CStr::from_ptr(new).to_bytes()] };
-    let mut data = [0u8; MAX_DATA];
-    let mut length = 0;
-    for (index, path) in paths.into_iter().enumerate() {
-        let room = MAX_DATA / 2 - 1;
-        for (place, &byte) in data.iter_mut().skip(length).zip(path.iter().take(room)) {
-            *place = byte;
-        }
-        length += path.len().min(room) + (1 - index);
-    }
-    if result == 0 {
-        objects::renamed(&seen, from.map(|(_, name)| name), to.map(|(_, name)| name));
-    }
-    seen.end(
-        i64::from(result),
-        result == -1,
-        About { mark, ..About::args(args).data(data.get(..length).unwrap_or(&[])) },
-    );
-}
-
-/// `rename`.
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Rename), mark());
-    let at = libc::AT_FDCWD as usize;
-    let result = match next!(rename) {
-        // SAFETY: the caller's arguments, passed on.
-        Some(next) => unsafe { next(old, new) },
-        None => {
-            // SAFETY: the caller's arguments, passed on.
-            libc_result(unsafe { sys::call(libc::SYS_renameat2, at, old as usize, at, new as usize, 0, 0) }) as c_int
-        }
-    };
-    // SAFETY: what the call was given.
-    unsafe { renamed(seen, mark, result, old, new, &[]) };
-    result
-}
-
-/// `renameat`.
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn renameat(olddir: c_int, old: *const c_char, newdir: c_int, new: *const c_char) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Renameat), mark());
-    let result = match next!(renameat) {
-        // SAFETY: the caller's arguments, passed on.
-        Some(next) => unsafe { next(olddir, old, newdir, new) },
-        // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_renameat2, olddir as usize, old as usize, newdir as usize, new as usize, 0, 0)
-        }) as c_int,
-    };
-    // SAFETY: what the call was given.
-    unsafe { renamed(seen, mark, result, old, new, &[olddir as u32 as u64, newdir as u32 as u64]) };
-    result
-}
-
-/// `renameat2`.
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn renameat2(
-    olddir: c_int,
-    old: *const c_char,
-    newdir: c_int,
-    new: *const c_char,
-    flags: c_uint,
-) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Renameat2), mark());
-    let result = match next!(renameat2) {
-        // SAFETY: the caller's arguments, passed on.
-        Some(next) => unsafe { next(olddir, old, newdir, new, flags) },
-        // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(
-                libc::SYS_renameat2,
-                olddir as usize,
-                old as usize,
-                newdir as usize,
-                new as usize,
-                flags as usize,
-                0,
-            )
-        }) as c_int,
-    };
-    // SAFETY: what the call was given.
-    unsafe { renamed(seen, mark, result, old, new, &[olddir as u32 as u64, newdir as u32 as u64, u64::from(flags)]) };
+    unsafe { unlinked(seen, mark, result, dirfd, path, &[dirfd as u32 as u64, flags as u32 as u64]) };
     result
 }
 

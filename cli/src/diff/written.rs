@@ -28,8 +28,7 @@ const MOST: usize = 50;
 
 pub fn write(out: &mut dyn Write, difference: &Difference, format: Format, terminal: Terminal) -> io::Result<()> {
     if format == Format::Json {
-        serde_json::to_writer(&mut *out, difference)?;
-        return out.write_all(b"\n");
+        return crate::formats::json(out, difference);
     }
     let parts =
         [("Findings", &difference.findings), ("Objects", &difference.objects), ("Call sites", &difference.call_sites)];

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io;
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use shmaudit_core::line::Line;
 use shmaudit_core::report::{Frame, ObjectRef, Text};
 use shmaudit_core::words;
@@ -84,9 +87,37 @@ pub fn above_main(frames: &[Frame]) -> &[Frame] {
     frames.get(..main.map_or(frames.len(), |main| main + 1)).unwrap_or(frames)
 }
 
+/// A value as one line of JSON. JSON itself lets control characters from DEL on stand as they are, of which a terminal takes
+/// some for the beginning of an escape sequence: they are escaped too.
+pub fn json(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Tame))?;
+    out.write_all(b"\n")
+}
+
+struct Tame;
+
+impl Formatter for Tame {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for part in fragment.split_inclusive(char::is_control) {
+            let last = part.chars().next_back().filter(|last| last.is_control());
+            let tame = part.strip_suffix(char::is_control).unwrap_or(part);
+            out.write_all(tame.as_bytes())?;
+            last.map_or(Ok(()), |last| write!(out, "\\u{:04x}", u32::from(last)))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_control_byte_in_json() {
+        let mut text = Vec::new();
+        json(&mut text, &["a\u{9b}1m\u{7f}", "\u{1b}\n\"\\ä", "\u{80}"]).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "[\"a\\u009b1m\\u007f\",\"\\u001b\\n\\\"\\\\ä\",\"\\u0080\"]\n");
+    }
 
     #[test]
     fn nothing_moves_the_cursor() {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -14,7 +14,11 @@ use super::{MODULES, PROCESSES, RECORDER, UNITS};
 
 /// A file, mapped. It may still be written to: each word is read once and checked by the reader.
 #[derive(Debug)]
-pub struct Mapped(Option<Mmap>);
+pub struct Mapped {
+    map: Option<Mmap>,
+    /// Bytes that the disk holds of it.
+    held: u64,
+}
 
 impl Mapped {
     /// A file; nothing where it is empty. What is no file is refused before it can keep us waiting.
@@ -34,21 +38,34 @@ impl Mapped {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
         if facts.len() == 0 {
-            return Ok(Mapped(None));
+            return Ok(Mapped::nothing());
         }
         // SAFETY: mapped read-only. A file that is cut short under us faults in this command and nowhere else.
-        Ok(Mapped(Some(unsafe { Mmap::map(&file)? })))
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Mapped { map: Some(map), held: facts.blocks().saturating_mul(512) })
+    }
+
+    /// No file.
+    const fn nothing() -> Mapped {
+        Mapped { map: None, held: 0 }
     }
 
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or(&[])
+        self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// Records of so many words that are looked for in it. What a supervisor stores has holes, but not one of a length that
+    /// would keep us for hours: nobody has to write such a file.
+    fn records(&self, words: usize) -> u64 {
+        const HOLES: u64 = 256;
+        (self.words() as u64).min((self.held + 4096).saturating_mul(HOLES) / 8) / words as u64
     }
 
     /// One that may be missing.
     fn beside(directory: &Path, name: &str) -> io::Result<Mapped> {
         match Mapped::inside(directory, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapped(None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapped::nothing()),
             opened => opened,
         }
     }
@@ -57,12 +74,12 @@ impl Mapped {
 impl Words for Mapped {
     fn word(&self, index: usize) -> Option<u64> {
         let at = index.checked_mul(8)?;
-        let bytes = self.0.as_ref()?.get(at..at.checked_add(8)?)?;
+        let bytes = self.map.as_ref()?.get(at..at.checked_add(8)?)?;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     }
 
     fn words(&self) -> usize {
-        self.0.as_ref().map_or(0, |map| map.len() / 8)
+        self.map.as_ref().map_or(0, |map| map.len() / 8)
     }
 }
 
@@ -86,11 +103,13 @@ pub struct Stored {
 
 /// Most units that a head is believed to have come to.
 const MOST_UNITS: u64 = 1 << 44;
+/// Most bytes of a region in a file: no writer makes one of a tenth of that.
+const MOST_BYTES: usize = 4 << 30;
 
 impl Stored {
     /// A single journal, or a recorder of which nothing was stored.
     pub fn journal(path: &Path) -> io::Result<Result<Stored, Refusal>> {
-        Ok(Stored::over(Mapped::open(path)?, [Mapped(None), Mapped(None), Mapped(None)]))
+        Ok(Stored::over(Mapped::open(path)?, [const { Mapped::nothing() }; 3]))
     }
 
     /// Of a session's directory.
@@ -102,17 +121,26 @@ impl Stored {
 
     fn over(recorder: Mapped, [units, processes, modules]: [Mapped; 3]) -> Result<Stored, Refusal> {
         let reader = Reader::new(&recorder)?;
-        let own = reader.regions().0.map(|(offset, length)| (offset / 8, length / 8));
+        let regions = reader.regions().0;
+        if let Some(region) = regions.iter().position(|&(_, length)| length > MOST_BYTES) {
+            return Err(Refusal::Region(region));
+        }
+        let own = regions.map(|(offset, length)| (offset / 8, length / 8));
         let mut header: Vec<u64> = (0..HEADER_BYTES / 8).map(|word| recorder.word(word).unwrap_or(0)).collect();
         let head = header[header::HEAD];
-        let modules_saved = header[header::MODULES_SAVED].min(modules.words() as u64 / (module::BYTES as u64 / 8));
+        let modules_saved = header[header::MODULES_SAVED].min(modules.records(module::BYTES / 8));
         let mut told = own;
         if header[header::SESSION] == 1 && head < MOST_UNITS {
             let slots = own[Region::Processes as usize].1 / (process::BYTES / 8);
             let places = own[Region::Modules as usize].1 / (module::BYTES / 8);
-            let units = head.max(1).next_power_of_two().max((own[Region::Ring as usize].1 / UNIT_WORDS) as u64);
+            let ring = (own[Region::Ring as usize].1 / UNIT_WORDS) as u64;
+            // What is neither in the ring nor stored is not looked for, wherever the head says that it is.
+            let kept = &mut header[header::KEPT_FROM];
+            *kept = head.saturating_sub(ring + units.records(UNIT_WORDS)).max(*kept);
+            let units = head.max(1).next_power_of_two().max(ring);
+            let stored = processes.records(process::BYTES / 8) as usize;
             let lengths = [
-                (Region::Processes, own[Region::Processes as usize].1 + processes.words()),
+                (Region::Processes, own[Region::Processes as usize].1 + stored * process::BYTES / 8),
                 (Region::Modules, own[Region::Modules as usize].1 + modules_saved as usize * module::BYTES / 8),
                 (Region::Ring, units as usize * UNIT_WORDS),
             ];
@@ -124,7 +152,6 @@ impl Stored {
                 at += length;
             }
             // Every place of both tables is looked at.
-            let stored = processes.words() / (process::BYTES / 8);
             header[header::PROCESSES] = header[header::PROCESSES].min(slots as u64);
             if stored > 0 {
                 header[header::PROCESSES] = (slots + stored) as u64;

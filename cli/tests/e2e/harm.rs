@@ -84,6 +84,9 @@ const HARMS: &[Harm] = &[
     harm("IPC_RMID ends a segment", "scenarios::use_after_unlink::preloaded", "forgets-shmctl"),
     harm("shm_unlink ends a name", "scenarios::use_after_unlink::preloaded", "forgets-shm_unlink"),
     harm("rename moves an object", "scenarios::rename_object::preloaded", "forgets-rename"),
+    harm("a link is another name", "scenarios::link_leak::preloaded", "forgets-link"),
+    harm("relative paths: what they make", "scenarios::relative_leak::preloaded", "paths-as-spelled"),
+    harm("relative paths: what they remove", "scenarios::relative_clean::preloaded", "paths-as-spelled"),
     harm("an object is opened again by its name", "scenarios::shared_create::preloaded", "forgets-close"),
     harm("an object is cut short below a mapping", "scenarios::map_beyond_end::preloaded", "forgets-ftruncate"),
     harm(

@@ -30,6 +30,8 @@ pub struct Object {
     pub id: ObjectId,
     /// Name without leading slashes, as last known. Segments have none.
     pub name: Option<Rc<[u8]>>,
+    /// Further names, by links.
+    pub(super) also: Vec<Rc<[u8]>>,
     /// Key that a segment was asked for by.
     pub key: Option<i32>,
     /// Size as last known.
@@ -58,6 +60,7 @@ impl Object {
         Object {
             id,
             name: None,
+            also: Vec::new(),
             key: None,
             size: None,
             mode: None,
@@ -75,6 +78,14 @@ impl Object {
     /// How often each call was about it.
     pub fn calls(&self) -> &[(Call, u32)] {
         &self.calls
+    }
+
+    /// One of several names is no more.
+    pub(super) fn lose(&mut self, gone: Option<&[u8]>) {
+        match self.also.iter().position(|name| Some(&**name) == gone) {
+            Some(at) => drop(self.also.remove(at)),
+            None => self.name = self.also.pop(),
+        }
     }
 
     pub(super) fn count(&mut self, call: Call) {

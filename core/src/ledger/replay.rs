@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::live::{Holding, Live, Open};
 use super::object::{Object, ObjectIndex};
 use super::ranges::Piece;
-use super::{Ledger, name_under_mount};
+use super::{Ledger, name_of, name_under_mount};
 use crate::calls::Call;
 use crate::procfs;
 use crate::record::{Event, FLAG_CREATED, FLAG_LATE, Family, State, size_when_mapped};
@@ -67,6 +67,7 @@ impl Ledger {
             Call::ShmUnlink | Call::Unlink => self.unlinked(event),
             Call::Unlinkat if event.arg(1) & AT_REMOVEDIR == 0 => self.unlinked(event),
             Call::Rename | Call::Renameat | Call::Renameat2 => self.renamed(event),
+            Call::Link | Call::Linkat => self.linked(event),
             Call::Ftruncate | Call::Fallocate | Call::PosixFallocate | Call::Fstat => {
                 if let Some(index) = object {
                     self.sized(event, index);
@@ -150,9 +151,24 @@ impl Ledger {
 
     fn unlinked(&mut self, event: &Event) {
         let Some(index) = self.known(event) else { return };
-        self.drop_name(index);
+        match name_of(event) {
+            Some(name) if self.has_several_names(index) => drop(self.by_name.remove(name)),
+            _ => self.drop_name(index),
+        }
+        self.lost_name(event, index, name_of(event));
+    }
+
+    fn has_several_names(&self, index: ObjectIndex) -> bool {
+        self.object(index).is_some_and(|object| !object.also.is_empty())
+    }
+
+    /// A name of an object has gone, and the object with its last one.
+    fn lost_name(&mut self, event: &Event, index: ObjectIndex, name: Option<&[u8]>) {
         let moment = self.stacks.moment(event);
-        self.with(index, |object| object.removed = object.removed.or(Some(moment)));
+        self.with(index, |object| match object.also.is_empty() {
+            true => object.removed = object.removed.or(Some(moment)),
+            false => object.lose(name),
+        });
     }
 
     /// Its name no longer leads to an object.
@@ -182,17 +198,35 @@ impl Ledger {
         let replaced = new.and_then(|name| self.by_name.remove(name));
         let exchanged = event.call == Call::Renameat2 && event.arg(2) & RENAME_EXCHANGE != 0;
         if let Some(index) = moved {
-            self.with(index, |object| object.count(event.call));
+            self.with(index, |object| {
+                object.count(event.call);
+                // Of several names it is this one that changes.
+                if !object.also.is_empty() {
+                    object.lose(old);
+                    object.also.extend(object.name.take());
+                }
+            });
             self.named(index, new);
         }
         match replaced {
             Some(index) if exchanged => self.named(index, old),
-            Some(index) if Some(index) != moved => {
-                let moment = self.stacks.moment(event);
-                self.with(index, |object| object.removed = object.removed.or(Some(moment)));
-            }
+            Some(index) if Some(index) != moved => self.lost_name(event, index, new),
             _ => {}
         }
+    }
+
+    /// An object has another name beside its own.
+    fn linked(&mut self, event: &Event) {
+        let mut paths = event.data.splitn(2, |&byte| byte == 0);
+        let old = paths.next().and_then(name_under_mount);
+        let new = paths.next().and_then(name_under_mount);
+        let Some(&index) = old.and_then(|name| self.by_name.get(name)) else { return };
+        let Some(new) = new.map(Rc::<[u8]>::from) else { return };
+        self.by_name.insert(new.clone(), index);
+        self.with(index, |object| {
+            object.count(event.call);
+            object.also.push(new);
+        });
     }
 
     pub(super) fn named(&mut self, index: ObjectIndex, name: Option<&[u8]>) {

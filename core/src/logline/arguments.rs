@@ -110,7 +110,7 @@ pub(super) fn symbolic(line: &mut Line, event: &Event, argument: Argument) {
         Arg::FcntlCmd => words::fcntl_cmd(line, value),
         Arg::CloseRangeFlags => words::close_range_flags(line, value),
         Arg::MemfdFlags => words::memfd_flags(line, value as u32),
-        Arg::UnlinkFlags => words::unlinkat_flags(line, value),
+        Arg::AtFlags => words::at_flags(line, value),
         Arg::RenameFlags => words::renameat2_flags(line, value as u32),
         Arg::CloneFlags => words::clone_flags(line, u64::from(value as u32)),
         Arg::Name | Arg::Name2 | Arg::Stat | Arg::ShmBuf | Arg::Fd | Arg::Ptr => {}

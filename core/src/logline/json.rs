@@ -271,7 +271,7 @@ fn object_name<'a>(event: &Event<'a>, extra: &Extra<'a>) -> Option<&'a [u8]> {
         Call::ShmOpen | Call::ShmUnlink => Some(bare_name(event.data)).filter(|name| !name.is_empty()),
         Call::MemfdCreate => Some(event.data),
         Call::Open | Call::Openat | Call::Creat | Call::Unlink | Call::Unlinkat => under_mount(event.data),
-        Call::Rename | Call::Renameat | Call::Renameat2 => {
+        Call::Rename | Call::Renameat | Call::Renameat2 | Call::Link | Call::Linkat => {
             [false, true].into_iter().find_map(|second| under_mount(name(event, second)?.bytes))
         }
         _ if matches!(event.object.family, Family::None | Family::Sysv) => None,

@@ -138,6 +138,12 @@ fn system_call(line: &mut Line, event: &Event, machine: Machine, limit: usize) -
             line.str(", AT_FDCWD, ");
             arguments::quoted(line, name(event, true), limit);
         }
+        Call::Link if !old => {
+            own_name(line, event, "linkat(AT_FDCWD, ", limit);
+            line.str(", AT_FDCWD, ");
+            arguments::quoted(line, name(event, true), limit);
+            line.str(", 0");
+        }
         Call::Renameat2 if event.arg(2) as u32 == 0 => {
             line.str("renameat(");
             arguments::list(line, event, style, 4);
@@ -173,7 +179,9 @@ fn system_call(line: &mut Line, event: &Event, machine: Machine, limit: usize) -
         | Call::Unlinkat
         | Call::Rename
         | Call::Renameat
-        | Call::Renameat2 => {
+        | Call::Renameat2
+        | Call::Link
+        | Call::Linkat => {
             line.str(call.name());
             own(line, "(");
         }

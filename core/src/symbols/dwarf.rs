@@ -22,9 +22,11 @@ pub(super) type Dwarf<'a> = gimli::Dwarf<Metered<'a>>;
 /// gimli's view of a unit.
 pub(super) type Unit<'a> = gimli::Unit<Metered<'a>>;
 
-/// Bytes read for one address: so many, and so many times the size of the debug information.
+/// Bytes read for one address: so many, and so many times the size of the debug information, if that is not out of all
+/// measure (a file with holes has any size).
 const FUEL: u64 = 16 << 20;
 const FUEL_PER_BYTE: u64 = 4;
+const MOST_FUEL: u64 = 256 << 20;
 /// Bytes read of one file altogether, in units of the above.
 const FUEL_TIMES: u64 = 16;
 /// Bytes read of one table of abbreviations, one header of a line table: each byte may become a hundred in memory.
@@ -66,7 +68,7 @@ impl Sections {
                 Part::Made(bytes) => bytes.len(),
             };
             if !matches!(id, SectionId::DebugStr | SectionId::DebugLineStr) {
-                size += length;
+                size = length.saturating_add(size);
             }
             Ok(part)
         });
@@ -138,8 +140,8 @@ pub(super) struct Index {
 impl Index {
     /// What a look-up of one address may read.
     pub fn fuel(source: &Source, shared: Option<&Source>) -> Fuel {
-        let size = source.sections.size + shared.map_or(0, |shared| shared.sections.size);
-        Fuel::new(FUEL + FUEL_PER_BYTE * size as u64)
+        let size = source.sections.size.saturating_add(shared.map_or(0, |shared| shared.sections.size));
+        Fuel::new(FUEL + (size as u64).saturating_mul(FUEL_PER_BYTE).min(MOST_FUEL))
     }
 
     /// The frames at `address`, innermost first; empty where the file does not know it.

@@ -28,6 +28,8 @@ const WANTED: [&[u8]; 14] = [
 /// Sections looked at, and notes in them: real files have some dozens.
 const MOST_SECTIONS: usize = 1 << 16;
 const MOST_NOTES: usize = 256;
+/// Symbols of a table that are read; a browser has a million.
+const MOST_SYMBOLS: usize = 8 << 20;
 /// Bytes of a build id: a hash has 16 to 32, a hand-made one may have any number.
 const BUILD_ID: core::ops::RangeInclusive<usize> = 2..=64;
 /// Symbols before the nearest one that are asked whether they reach to the address.
@@ -258,7 +260,7 @@ fn functions<E: FileHeader>(bytes: &[u8], table: Table) -> Option<Functions> {
         section.is_some_and(|section| section.sh_flags(endian).contains(elf::SHF_EXECINSTR))
     };
     let mut symbols = Vec::new();
-    for symbol in list {
+    for symbol in list.iter().take(MOST_SYMBOLS) {
         let section = symbol.st_shndx(endian);
         let address: u64 = symbol.st_value(endian).into();
         let size: u64 = symbol.st_size(endian).into();

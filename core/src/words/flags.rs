@@ -350,8 +350,8 @@ const AT: &Names = &[
     (0x8000, "AT_RECURSIVE"),
 ];
 
-/// `unlinkat` flags: `AT_REMOVEDIR`, `0`.
-pub fn unlinkat_flags(line: &mut Line, flags: i32) {
+/// `unlinkat` and `linkat` flags: `AT_REMOVEDIR`, `0`.
+pub fn at_flags(line: &mut Line, flags: i32) {
     bits(line, u64::from(flags as u32), AT, "AT_???");
 }
 

@@ -45,7 +45,7 @@ fn open_words() {
     all!(dup3_flags, libc::O_CLOEXEC => "O_CLOEXEC", 0 => "0", 1 => "0x1 /* O_??? */");
     all!(mode, 0o777 => "0777", 0 => "000", 7 => "007", 0o10 => "010", 0o1777 => "01777", u32::MAX => "0177777");
     all!(dirfd, libc::AT_FDCWD => "AT_FDCWD", 5 => "5", -1 => "-1");
-    all!(unlinkat_flags, 0 => "0", 0x200 => "AT_REMOVEDIR", 0x300 => "AT_SYMLINK_NOFOLLOW|AT_REMOVEDIR",
+    all!(at_flags, 0 => "0", 0x200 => "AT_REMOVEDIR", 0x300 => "AT_SYMLINK_NOFOLLOW|AT_REMOVEDIR",
         2 => "0x2 /* AT_??? */");
     all!(renameat2_flags, 0 => "0", 1 => "RENAME_NOREPLACE", 7 => "RENAME_NOREPLACE|RENAME_EXCHANGE|RENAME_WHITEOUT",
         8 => "0x8 /* RENAME_?? */");
@@ -320,7 +320,7 @@ proptest! {
     fn any_number_can_be_written(small: i32, big: u64) {
         let writers: [fn(&mut Line, i32); 19] = [
             open_flags, dup3_flags, mmap_prot, mmap_flags, mremap_flags, shmget_flags, shmat_flags, shmctl_cmd, key,
-            fcntl_cmd, close_range_flags, fallocate_mode, dirfd, unlinkat_flags, signal, wait_status, result_errno,
+            fcntl_cmd, close_range_flags, fallocate_mode, dirfd, at_flags, signal, wait_status, result_errno,
             |line, value| memfd_flags(line, value as u32), |line, value| mode(line, value as u32),
         ];
         for writer in writers {

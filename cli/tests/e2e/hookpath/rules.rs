@@ -35,6 +35,16 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
         &[libc::SYS_statx],
         "an object's birth, after an open under the shm mount that could make it and did not ask for a new one",
     ),
+    (
+        &["shmaudit::hooks::path::opened_from_elsewhere", "shmaudit::hooks::relative::opened"],
+        &[libc::SYS_statx, libc::SYS_newfstatat, libc::SYS_readlinkat],
+        "a relative path that could make a file: is it one of the shm mount's, and then, which?",
+    ),
+    (
+        &["shmaudit::hooks::relative::is_mount"],
+        &[libc::SYS_newfstatat],
+        "a removal, rename or link of what bears an object's name, by another path than the mount's: is that the mount?",
+    ),
     (&["*"], &[libc::SYS_clock_gettime], "the time, where the kernel maps no vDSO"),
     (
         &["shmaudit::audit::Audit::note*", "shmaudit::pause::*", "shmaudit_pause", "shmaudit_resume"],
@@ -114,6 +124,8 @@ pub const STANDS_IN: &[(&str, i64)] = &[
     ("rename", libc::SYS_renameat2),
     ("renameat", libc::SYS_renameat2),
     ("renameat2", libc::SYS_renameat2),
+    ("link", libc::SYS_linkat),
+    ("linkat", libc::SYS_linkat),
     ("memfd_create", libc::SYS_memfd_create),
     ("prctl", libc::SYS_prctl),
 ];
