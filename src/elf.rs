@@ -356,6 +356,7 @@ pub fn next_definitions(names: &[&CStr], mut found: impl FnMut(usize, usize)) {
         modules(|module| {
             if module.holds(own) {
                 after = true;
+                wrong!(NextIsOwn => { look_up(module, names, &mut done, &mut found) });
                 return true;
             }
             if after {

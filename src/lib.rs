@@ -18,6 +18,7 @@ macro_rules! wrong {
     ($name:ident => $body:block) => {};
 }
 
+mod atomic;
 mod audit;
 mod callers;
 mod clock;

@@ -4,13 +4,13 @@
 //! format are the core's.
 
 use alloc::ffi::CString;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use shmaudit_core::calls::{CALLS, Call, Trace};
 use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
 use shmaudit_core::reader::{Reader, Words};
 use shmaudit_core::record::{self, Event, LateEnd, Slot, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::journal::JournalFile;
 use crate::{clock, sys};
 
@@ -254,6 +254,7 @@ impl Recorder {
         let sum = record::encode_units(&event, |number, payload| {
             let at = position.wrapping_add(number as u64);
             let Some([first, rest @ ..]) = self.ring.get(at as usize & mask) else { return };
+            wrong!(CommitsEarly => { first.store(tag(at, if number == 0 { TAG_HEAD } else { TAG_MORE }), Ordering::Release) });
             for (place, &word) in rest.iter().zip(payload) {
                 place.store(word, Ordering::Relaxed);
             }

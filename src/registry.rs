@@ -3,11 +3,10 @@
 //! An entry is filled before the index points to it, and leaves the index before it is freed; the one compare-and-swap
 //! that clears the index word decides who removed the object.
 
-use core::sync::atomic::Ordering;
-
 use shmaudit_core::layout::{INDEX_WINDOW, Region, entry, header, index_word};
 use shmaudit_core::record::{self, Event};
 
+use crate::atomic::Ordering;
 use crate::recorder::Recorder;
 
 /// An entry as the index knows it.
@@ -121,6 +120,10 @@ impl Recorder {
     /// Takes the object out. `false`: somebody else did.
     pub fn remove(&self, found: Found) -> bool {
         let Some(word) = self.region(Region::Index).get(found.index) else { return false };
+        wrong!(FreesEarly => {
+            self.give_entry(found.entry());
+            return word.swap(0, Ordering::AcqRel) != 0;
+        });
         if word.compare_exchange(found.word, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return false;
         }
@@ -138,6 +141,13 @@ impl Recorder {
                 entries.get(number * self.entry_words + entry::NEXT).map_or(0, |word| word.load(Ordering::Relaxed));
             // The upper half counts every change, so that a list that changed and changed back is not taken for unchanged.
             let changed = (head >> 32).wrapping_add(1) << 32 | (next & 0xFFFF_FFFF);
+            wrong!(CountsNoChange => {
+                match free.compare_exchange_weak(head, next & 0xFFFF_FFFF, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Some(number),
+                    Err(now) => head = now,
+                }
+                continue;
+            });
             match free.compare_exchange_weak(head, changed, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(number),
                 Err(now) => head = now,
@@ -165,6 +175,13 @@ impl Recorder {
                 next.store(head & 0xFFFF_FFFF, Ordering::Relaxed);
             }
             let changed = (head >> 32).wrapping_add(1) << 32 | (number as u64 + 1);
+            wrong!(CountsNoChange => {
+                match free.compare_exchange_weak(head, number as u64 + 1, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => return,
+                    Err(now) => head = now,
+                }
+                continue;
+            });
             match free.compare_exchange_weak(head, changed, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,

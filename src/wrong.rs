@@ -69,6 +69,18 @@ ways! {
     ReadsEarly b"reads-early";
     /// Only paths that begin as the shm mount's do are taken to lead there.
     PathsAsSpelled b"paths-as-spelled";
+    /// Functions that have a second name for large files or for checked flags are known by their first only.
+    FirstNames b"first-names";
+    /// What is mapped is known by the table of descriptors alone.
+    TrustsTable b"trusts-table";
+    /// The next definition may be our own.
+    NextIsOwn b"next-is-own";
+    /// A unit's tag says that it is written before it is.
+    CommitsEarly b"commits-early";
+    /// An entry of the registry is free before it is out of the index.
+    FreesEarly b"frees-early";
+    /// The list of free entries has no count of its changes.
+    CountsNoChange b"counts-no-change";
     /// A release is noted when it is over.
     NotesAfter b"notes-after";
     /// An open that a call of the C library's makes is noted beside that call.

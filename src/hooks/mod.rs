@@ -24,6 +24,14 @@ macro_rules! alias {
         /// As libc's.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol($($arg: $type),*) -> $ret {
+            wrong!(FirstNames => {
+                if stringify!($symbol).contains(['4', '2'])
+                    && let Some(next) = crate::next::NEXT.$symbol.late()
+                {
+                    // SAFETY: the caller's arguments, passed on.
+                    return unsafe { next($($arg),*) };
+                }
+            });
             // SAFETY: the caller's arguments, passed on.
             unsafe { $body(&crate::next::NEXT.$symbol, $($arg),*) }
         }

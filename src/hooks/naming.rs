@@ -31,7 +31,10 @@ unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *c
             names[1] = names[1].or_else(|| unsafe { relative::name(directory, path) });
         }
     }
-    if names == [None, None] {
+    let link = matches!(seen.call(), Call::Link | Call::Linkat);
+    // So the C library made a named semaphore before it had everything in one file: under a passing name, from then on its own.
+    let semaphore = link && names[1].is_some_and(|name| name.starts_with(b"sem."));
+    if names == [None, None] || semaphore {
         return;
     }
     // Both paths, whole, with a NUL between them.
@@ -49,7 +52,6 @@ unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *c
         length += (before.len() + path.len()).min(room) + (1 - index);
     }
     if result == 0 {
-        let link = matches!(seen.call(), Call::Link | Call::Linkat);
         objects::renamed(&seen, names[0], names[1], link);
     }
     seen.end(

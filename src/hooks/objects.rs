@@ -75,6 +75,7 @@ pub fn was_just_born(fd: c_int, seen: &Seen) -> bool {
 /// What `fd` is and its size, asked of the kernel when it is mapped and not in the table: it came from another process, or
 /// by a call that no hook sees.
 pub fn identify(fd: c_int) -> Option<(ObjectId, u64)> {
+    wrong!(TrustsTable => { return None });
     let file = real::identity(fd)?;
     if file.mode & libc::S_IFMT != libc::S_IFREG {
         return None;

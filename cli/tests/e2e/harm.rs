@@ -31,6 +31,16 @@ const HARMS: &[Harm] = &[
     // Loading.
     harm("a library bound to its own C library", "surroundings::musl_program", "naive.c"),
     harm("a library bound to its own C library", "elf::dynamic_section", "naive.c"),
+    harm(
+        "a strong reference that old C libraries lack",
+        "elf::undefined_are_in_every_libc",
+        "naive.c -DSTRONG -nostdlib",
+    ),
+    harm(
+        "dlclose takes live code away",
+        "elf::dynamic_section",
+        "naive.c -DBARE -nostdlib -Wl,-soname,libshmaudit.so.0",
+    ),
     harm("thread-local memory in the smallest threads", "surroundings::smallest_threads", "naive.c -DTLS"),
     harm("thread-local memory", "elf::no_thread_local_storage", "naive.c -DTLS"),
     harm("a name that is not ours is exported", "surroundings::cxx_program", "naive.c -DUNWIND"),
@@ -41,6 +51,8 @@ const HARMS: &[Harm] = &[
     harm("hooks run before any constructor", "scenarios::preinit_call::preloaded", "needs-constructor"),
     harm("hooks run after the destructor", "scenarios::stdio_at_exit::preloaded", "unmap-at-end"),
     harm("dlsym eats the program's dlerror", "scenarios::dlerror_kept::preloaded", "dlsym-in-hook"),
+    harm("the next definition is our own", "scenarios::posix_shm::preloaded", "next-is-own"),
+    harm("mmap64, open64, __open_2 are what programs call", "scenarios::other_names::preloaded", "first-names"),
     harm("an inner call is counted beside its caller", "chains::old_librt", "counts-twice"),
     // Concurrency.
     harm("a signal handler calls what it interrupted", "scenarios::signal_in_hook::preloaded", "lock-in-hook"),
@@ -103,6 +115,7 @@ const HARMS: &[Harm] = &[
         "scenarios::dup_family::preloaded",
         "forgets-closefrom,trusts-records",
     ),
+    harm("a descriptor by SCM_RIGHTS, unlinked", "scenarios::fd_passed::preloaded", "trusts-table"),
     harm("a memfd has no name", "scenarios::own_malloc::preloaded", "forgets-memfd_create"),
     harm("who makes what another removed", "scenarios::fork_child_leaks::preloaded", "forgets-close"),
 ];

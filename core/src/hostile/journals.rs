@@ -66,8 +66,11 @@ fn told<W: Words + ?Sized>(sources: &Sources<W>, kernel: &mut dyn Kernel, settin
     is_shown(&text::text(&report));
     let json = json::json(&report);
     assert!(!json.trim_end().contains(char::is_control), "{}", json.escape_debug());
+    // What has been written is known from then on.
     let mut baseline = Baseline::parse(json.as_bytes()).unwrap();
-    baseline.apply(&mut report, true);
+    let mut known = report.clone();
+    baseline.apply(&mut known, true);
+    assert!(known.findings.is_empty());
     growth(sources, kernel, &mut Wild, 3);
     let mut room = [0; 600];
     sources.events(|event| {
@@ -206,7 +209,7 @@ fn bytes_of_journals() {
         assert_eq!(report.summary.events_lost, 0);
         events += report.summary.events;
     }
-    assert!(events > 300, "{events}");
+    assert!(events > 200, "{events}");
     let bytes: Vec<Vec<u8>> =
         journals.iter().map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect()).collect();
     tried("journals", 100 * bytes.len(), |chance| {

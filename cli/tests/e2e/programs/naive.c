@@ -2,8 +2,24 @@
  *
  * As it is: bound to the C library that it was linked with.
  * With TLS: twelve kilobytes of thread-local memory, which every thread's stack has to hold.
+ * With STRONG: it asks for what old C libraries have elsewhere, or under another name; linked with nothing.
+ * With BARE: nothing at all, and linked with nothing; it may be unloaded while its code runs.
  * With UNWIND: a function of the C++ runtime's is exported, by which every exception passes.
  */
+#ifdef STRONG
+void *dlsym(void *, const char *);
+int fstat(int, void *);
+
+void *next(int fd, void *facts)
+{
+    return fstat(fd, facts) == 0 ? dlsym((void *)-1, "shm_open") : 0;
+}
+#elif defined BARE
+int nothing(void)
+{
+    return 0;
+}
+#else
 #include <gnu/libc-version.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,3 +42,4 @@ __attribute__((constructor)) static void start(void)
 {
     snprintf(buffer, sizeof buffer, "%d %s", rand(), gnu_get_libc_version());
 }
+#endif

@@ -1,0 +1,32 @@
+//! The recorder's ring and registry, as the library has them, in every order that a few threads can come in.
+//!
+//! `src/recorder.rs` and `src/registry.rs` are compiled here once more, over words that stop at each access (`atomic.rs`) and
+//! ask who goes on (`explore.rs`): with so many changes of turn, and with a thread that is killed at any step, every
+//! order there is. What stands beside them in the library is replaced by as little as they need.
+//!
+//! Orders are those of one memory that all see alike. What weaker ones may add is not tried here.
+#![expect(unsafe_code, reason = "the recorder is a mapping")]
+
+extern crate alloc;
+
+/// In force where the explorer was told so (`src/wrong.rs` says what each is).
+macro_rules! wrong {
+    ($name:ident => $body:block) => {
+        if crate::explore::is_wrong(stringify!($name)) $body
+    };
+}
+
+#[path = "../../../src/recorder.rs"]
+#[allow(dead_code, unexpected_cfgs, reason = "the library's")]
+mod recorder;
+#[path = "../../../src/registry.rs"]
+#[allow(dead_code, unexpected_cfgs, reason = "the library's")]
+mod registry;
+
+mod atomic;
+mod explore;
+mod objects;
+mod place;
+mod ring;
+
+use place::{clock, journal, sys};

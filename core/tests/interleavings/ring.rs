@@ -1,0 +1,215 @@
+//! The ring: whatever the order, what is read is what was written, or is not there; and what nobody has overtaken is there.
+
+use std::sync::Mutex;
+
+use shmaudit_core::calls::Call;
+use shmaudit_core::reader::Reader;
+use shmaudit_core::record::{Decoded, Event, FLAG_CREATED, FLAG_LATE, LateEnd, ObjectId, State};
+
+use crate::explore::{Limits, explore};
+use crate::place::{event, give_back, recorder};
+use crate::recorder::Recorder;
+
+const NONE: Limits = Limits { turns: 0, kills: 0, wrong: None };
+/// The ring's first position: none at which the clocks are read.
+const HEAD: u64 = 16;
+
+/// A recorder, and what a thread has read of it.
+struct Shared {
+    recorder: Recorder,
+    read: Mutex<Vec<u64>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        give_back(&self.recorder);
+    }
+}
+
+fn shared(units: usize) -> impl Fn() -> Shared {
+    move || Shared { recorder: recorder(units, 1, HEAD), read: Mutex::default() }
+}
+
+/// Records from this number on are of one unit, without arguments, object and text.
+const SHORT: u64 = 100;
+
+/// Text that tells its record: as long as the number says.
+fn data(number: u64) -> Vec<u8> {
+    if number >= SHORT { Vec::new() } else { vec![number as u8; 8 * (number % 3) as usize + 5] }
+}
+
+fn append(shared: &Shared, number: u64) {
+    let data = data(number);
+    let (whole, args) = (event(number, &data), [number; 2]);
+    let kept = if number >= SHORT { Event { object: ObjectId::NONE, ..whole } } else { Event { args: &args, ..whole } };
+    shared.recorder.append(kept);
+}
+
+/// Calls that are noted before and after; the second way of a call that may make an object.
+fn begin_and_finish(shared: &Shared, number: u64, late: bool) {
+    let data = data(number);
+    let whole = Event { args: &[number; 2], ..event(number, &data) };
+    let flags = if late { FLAG_LATE } else { 0 };
+    let (ticket, order) = shared.recorder.append(Event { state: State::Begun, flags, ret: 0, took: 0, ..whole });
+    if late {
+        let end = LateEnd {
+            ticks: number,
+            took: number as u32,
+            errno: 0,
+            ret: number as i64,
+            order,
+            object: whole.object,
+            made: FLAG_CREATED,
+            opening: [number; 2],
+        };
+        shared.recorder.finish_late(ticket, Call::ShmOpen, 2, &end);
+    } else {
+        shared.recorder.finish(ticket, number as u32, 0, number as i64);
+    }
+}
+
+/// Whether a record says what its writer said.
+fn is_right(event: &Event) -> bool {
+    let number = u64::from(event.pid);
+    let done = event.state == State::Done;
+    let late = event.flags & FLAG_LATE != 0;
+    event.data == data(number)
+        && event.call == Call::ShmOpen
+        && event.tid == event.pid
+        && (!done && late || event.ticks == number)
+        && (!done && late || number >= SHORT || event.args == [number; 2] && event.object.ino == number)
+        && event.ret == if done { number as i64 } else { 0 }
+        && event.took == if done { number as u32 } else { 0 }
+        && (!late || (event.flags & FLAG_CREATED != 0) == done)
+}
+
+/// All that can be read, by number, and how much was torn. An order of it is wrong if a record is.
+fn read(recorder: &Recorder) -> Result<(Vec<u64>, u64), String> {
+    let reader = Reader::new(recorder).map_err(|refusal| format!("{refusal:?}"))?;
+    let order = reader.order();
+    let mut decoded = Decoded::default();
+    let mut found = Vec::new();
+    for (_, position) in order.records {
+        // It may have been written over since.
+        let Some(event) = reader.record(position, &mut decoded) else { continue };
+        if !is_right(&event) {
+            return Err(format!("read, and never written: {event:?}"));
+        }
+        found.push(u64::from(event.pid));
+    }
+    found.sort_unstable();
+    Ok((found, order.torn))
+}
+
+/// `numbers`: what each thread writes. Of one that was killed anything may be missing, and one record is torn at most.
+fn all_there(shared: &Shared, killed: &[bool], numbers: &[&[u64]]) -> Result<(), String> {
+    let (found, torn) = read(&shared.recorder)?;
+    if shared.read.lock().unwrap().iter().any(|&wrong| wrong == u64::MAX) {
+        return Err("read, and never written".to_string());
+    }
+    let alive = numbers.iter().zip(killed).filter(|(_, killed)| !**killed).flat_map(|(numbers, _)| numbers.iter());
+    let lost: Vec<u64> = alive.filter(|number| !found.contains(number)).copied().collect();
+    let dead = killed.iter().filter(|&&killed| killed).count();
+    if !lost.is_empty() || torn > dead as u64 {
+        return Err(format!("{lost:?} are lost, {torn} torn, and {dead} killed"));
+    }
+    Ok(())
+}
+
+/// A thread that reads while others write.
+fn look(shared: &Shared) {
+    let wrong = read(&shared.recorder).is_err();
+    shared.read.lock().unwrap().push(if wrong { u64::MAX } else { 0 });
+}
+
+fn writers(limits: Limits) -> Result<usize, String> {
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] =
+        [&|shared| append(shared, 1), &|shared| [2, 3].iter().for_each(|&number| append(shared, number))];
+    explore(limits, shared(16), &threads, |shared, killed| all_there(shared, killed, &[&[1], &[2, 3]]))
+}
+
+fn beside_a_reader(limits: Limits) -> Result<usize, String> {
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, 2), &look];
+    explore(limits, shared(4), &threads, |shared, killed| all_there(shared, killed, &[&[2]]))
+}
+
+/// More than the ring holds: what is written over is gone, and nothing else is said.
+fn overtaken(limits: Limits) -> Result<usize, String> {
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] =
+        [&|shared| append(shared, 2), &|shared| [4, 5].iter().for_each(|&number| append(shared, number))];
+    explore(limits, shared(4), &threads, |shared, _| read(&shared.recorder).map(|_| ()))
+}
+
+fn overtaken_before_its_end(limits: Limits, late: bool) -> Result<usize, String> {
+    let first = move |shared: &Shared| begin_and_finish(shared, 2, late);
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&first, &|shared| begin_and_finish(shared, 5, false)];
+    explore(limits, shared(4), &threads, |shared, _| read(&shared.recorder).map(|_| ()))
+}
+
+fn finishing(limits: Limits, late: bool) -> Result<usize, String> {
+    let first = move |shared: &Shared| begin_and_finish(shared, 1, late);
+    let second = move |shared: &Shared| begin_and_finish(shared, 2, !late);
+    explore(limits, shared(16), &[&first, &second], |shared, killed| all_there(shared, killed, &[&[1], &[2]]))
+}
+
+fn told(what: &str, orders: Result<usize, String>) {
+    println!("{what}: {} orders", orders.unwrap());
+}
+
+#[test]
+fn what_is_written_is_read() {
+    told("three records of two writers", writers(Limits { turns: 3, ..NONE }));
+    told("a writer and a reader", beside_a_reader(Limits { turns: 2, ..NONE }));
+    for late in [false, true] {
+        told("records that end later", finishing(Limits { turns: 2, ..NONE }, late));
+    }
+}
+
+#[test]
+fn what_is_overtaken_is_not_misread() {
+    told("two writers in a ring of four units", overtaken(Limits { turns: 3, ..NONE }));
+    for late in [false, true] {
+        told("an end in a unit that is another's", overtaken_before_its_end(Limits { turns: 3, ..NONE }, late));
+    }
+}
+
+#[test]
+fn who_is_killed_hurts_nobody_else() {
+    told("two writers, one killed", writers(Limits { turns: 2, kills: 1, ..NONE }));
+    told("a writer that is killed, and a reader", beside_a_reader(Limits { turns: 1, kills: 1, ..NONE }));
+    for late in [false, true] {
+        told("killed before the end is written", finishing(Limits { turns: 1, kills: 1, ..NONE }, late));
+        told("killed and overtaken", overtaken_before_its_end(Limits { turns: 1, kills: 1, ..NONE }, late));
+    }
+}
+
+/// The ring has turned, and a writer begins where an older record still stands: that one is not read as the new one.
+fn turned(limits: Limits) -> Result<usize, String> {
+    let full = || {
+        let shared = shared(2)();
+        [101, 102].iter().for_each(|&number| append(&shared, number));
+        shared
+    };
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, 103), &|shared| {
+        let old = read(&shared.recorder).is_ok_and(|(found, _)| found.contains(&101) && found.contains(&103));
+        shared.read.lock().unwrap().push(if old { u64::MAX } else { 0 });
+    }];
+    explore(limits, full, &threads, |shared, _| match read(&shared.recorder)?.0 {
+        found if found.contains(&101) && shared.recorder.head() > HEAD + 2 => {
+            Err(format!("{found:?}: an old record at a new place"))
+        }
+        _ => all_there(shared, &[true; 2], &[]),
+    })
+}
+
+#[test]
+fn an_old_record_is_not_a_new_one() {
+    told("the ring's next turn", turned(Limits { turns: 2, ..NONE }));
+    told("the ring's next turn, killed", turned(Limits { turns: 1, kills: 1, ..NONE }));
+}
+
+#[test]
+fn a_unit_that_is_committed_early_is_noticed() {
+    let wrong = Limits { wrong: Some("CommitsEarly"), ..NONE };
+    assert!(turned(Limits { kills: 1, ..wrong }).is_err());
+}
