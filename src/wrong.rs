@@ -73,6 +73,10 @@ ways! {
     FirstNames b"first-names";
     /// What is mapped is known by the table of descriptors alone.
     TrustsTable b"trusts-table";
+    /// What is mapped over an object by MAP_FIXED ends nothing.
+    BlindToFixed b"blind-to-fixed";
+    /// A named semaphore, made under another name, is an object that stays.
+    SemaphoresAreObjects b"semaphores-are-objects";
     /// The next definition may be our own.
     NextIsOwn b"next-is-own";
     /// A unit's tag says that it is written before it is.

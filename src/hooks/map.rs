@@ -76,6 +76,8 @@ unsafe fn map_object(
     next: &Slot<Mmap>,
 ) -> *mut c_void {
     let over_ours = flags & libc::MAP_FIXED != 0 && pages::any(addr as usize, length);
+    #[cfg(feature = "wrong")]
+    let over_ours = over_ours && !crate::wrong::is(crate::wrong::Wrong::BlindToFixed);
     let known = if flags & libc::MAP_ANONYMOUS != 0 { Some(None) } else { fds::object(fd).map(Some) };
     let (object, mut size) = match known {
         Some(object) => (object, None),

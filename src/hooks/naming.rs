@@ -34,6 +34,8 @@ unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *c
     let link = matches!(seen.call(), Call::Link | Call::Linkat);
     // So the C library made a named semaphore before it had everything in one file: under a passing name, from then on its own.
     let semaphore = link && names[1].is_some_and(|name| name.starts_with(b"sem."));
+    #[cfg(feature = "wrong")]
+    let semaphore = semaphore && !crate::wrong::is(crate::wrong::Wrong::SemaphoresAreObjects);
     if names == [None, None] || semaphore {
         return;
     }

@@ -10,6 +10,7 @@ use crate::{check, fail};
 pub fn add(trials: &mut Trials) {
     trials.add("hostile::damaged_sessions", damaged);
     trials.add("hostile::sessions_with_something_else", something_else);
+    trials.add("hostile::files_with_holes", holes);
     trials.add("hostile::recorder_replaced_by_a_link", replaced);
 }
 
@@ -22,7 +23,7 @@ runs=0
 reads() {
     what=$1; shift
     runs=$((runs + 1))
-    timeout -s KILL 20 prlimit --as=4294967296 "$SHMAUDIT" "$@" > out 2> err < /dev/null
+    timeout -s KILL 20 prlimit --as=${ADDRESSES-4294967296} "$SHMAUDIT" "$@" > out 2> err < /dev/null
     status=$?
     [ $status -le 2 ] || { echo "$what: $*: ended $status"; head -c 300 err; exit 1; }
     ! grep -q panicked err || { echo "$what: $*: panicked"; head -c 300 err; exit 1; }
@@ -113,6 +114,83 @@ done
 echo "$runs"
 "#;
     told("hostile::something_else", script, "0")
+}
+
+/// Files of any size that take no room on the disk: a session's parts, and programs whose sections are a terabyte of nothing. The
+/// reader may have all addresses that there are, but not the time to look at them all.
+fn holes() -> Verdict {
+    need("prlimit")?;
+    need("python3")?;
+    need("objcopy")?;
+    let script = r#"
+ADDRESSES=unlimited
+cat > holes.py <<'END'
+import struct, sys
+HUGE = 1 << 40
+how, path = sys.argv[1], sys.argv[2]
+file = open(path, 'r+b')
+if how == 'words':
+    for pair in sys.argv[3:]:
+        word, value = pair.split('=')
+        file.seek(int(word) * 8)
+        file.write(struct.pack('<Q', int(value, 0)))
+    sys.exit()
+# A section, moved to where nothing ends it.
+data = file.read()
+table, size, count, names = struct.unpack_from('<Q', data, 40) + struct.unpack_from('<HHH', data, 58)
+heads = [list(struct.unpack_from('<IIQQQQIIQQ', data, table + size * number)) for number in range(count)]
+name = lambda head: data[heads[names][4] + head[0]:].split(b'\0')[0].decode()
+number = next(number for number, head in enumerate(heads) if name(head) == how)
+head = heads[number]
+part = bytearray(data[head[4]:head[4] + head[5]])
+if how in ('.debug_info', '.debug_line'):
+    part[:4] = struct.pack('<I', 0xffffffef)
+head[4:6] = [(len(data) + 4095) & ~4095, HUGE // 24 * 24]
+file.seek(head[4])
+file.write(part)
+file.seek(table + size * number)
+file.write(struct.pack('<IIQQQQIIQQ', *head))
+file.truncate(head[4] + head[5])
+END
+holes() { /usr/bin/python3 holes.py "$@" || exit 97; }
+for file in units processes modules; do
+    rm -rf spoiled
+    cp -r session spoiled
+    truncate -s 1T spoiled/$file || exit 97
+    # Where the ring has come to, and how many module records are stored.
+    holes words spoiled/recorder.shmaudit 64=0x80000000000 107=0x80000000
+    all "$file with a hole" spoiled
+done
+rm -rf spoiled
+cp -r session spoiled
+holes words spoiled/recorder.shmaudit 64=0x80000000000 88=0xffffffffff 96=0xffffffffff 107=0xffffffffff 108=0x80000000000
+all "a head beyond everything" spoiled
+# A journal whose ring is a terabyte: its place and length are words 14 and 15.
+head -c 4096 session/recorder.shmaudit > spoiled.shmaudit
+holes words spoiled.shmaudit 106=0 14=4096 15=0x10000000000 64=0x400000000 \
+    4=4096 5=8192 6=4096 7=8192 8=4096 9=8192 10=4096 11=8192 12=4096 13=0x10000000000 72=0xffffffffff
+truncate -s 1025G spoiled.shmaudit
+all "a journal of a terabyte" spoiled.shmaudit
+cp "$LEAVES" program
+objcopy --remove-section=.note.gnu.build-id program whole || exit 97
+cp whole program
+rm -rf session
+"$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null -- ./program /a many 3 > /dev/null 2>&1
+[ -s session/session.json ] || exit 98
+for section in .symtab .strtab .debug_info .debug_line .debug_abbrev .debug_str .debug_aranges; do
+    cp whole program
+    holes $section program
+    all "$section with a hole" session
+done
+# The file that a link of debug information names is read for its sum.
+objcopy --only-keep-debug whole program.debug
+strip -o program whole
+objcopy --add-gnu-debuglink=program.debug program
+truncate -s 1T program.debug
+all "a debug file with a hole" session
+echo "$runs"
+"#;
+    told("hostile::holes", script, "0")
 }
 
 fn told(trial: &str, script: &str, rounds: &str) -> Verdict {

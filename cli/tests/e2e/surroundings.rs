@@ -18,6 +18,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("surroundings::address_space_is_the_programs", address_space);
     trials.add("surroundings::memory_lock_is_the_programs", memory_lock);
     trials.add("surroundings::journal_on_full_file_system", full_journal);
+    trials.add("surroundings::orphans_removed_by_the_kernel", orphans);
     trials.add("surroundings::descriptors_seen", descriptors);
     trials.add("surroundings::report_goes_wrong", report_goes_wrong);
     trials.add("surroundings::musl_program", || loads("leak_posix", &Variant::of("musl-gcc", &["-O0"])));
@@ -143,6 +144,42 @@ fn full_journal() -> Verdict {
         let said = ended.errors();
         check!(said.contains("ENOSPC") && said.contains("posix-leak"), "said with {size}:{}", Shown(&ended.stderr));
     }
+    Ok(())
+}
+
+/// With `kernel.shm_rmid_forced` the kernel removes a segment with its maker: no leak, and who asks later hears who it was.
+fn orphans() -> Verdict {
+    need_root()?;
+    let unshare = need("unshare")?;
+    let trial = "surroundings::orphans_removed_by_the_kernel";
+    let directory = place::directory(trial)?;
+    let program = Scenario::named("leak_sysv").program(&Variant::plain())?;
+    // A setting of the IPC namespace, which is new.
+    let audited = |forced: &str, how: &str| -> Result<String, Stop> {
+        let script = format!(
+            "echo {forced} > /proc/sys/kernel/shm_rmid_forced || exit 97; {how} > /dev/null || exit 96; \
+             echo left $(tail -n +2 /proc/sysvipc/shm | wc -l)"
+        );
+        let run = Run::new(&unshare).args(["--ipc", "--mount", "sh", "-c", &script]).within(&directory);
+        let run = run
+            .env("PROGRAM", &program)
+            .env("LIBRARY", place::library())
+            .env("SHMAUDIT", env!("CARGO_BIN_EXE_shmaudit"));
+        let ended = run.end()?;
+        if ended.how() == "97" {
+            return Err(Stop::Unfit("the right to set kernel.shm_rmid_forced".to_string()));
+        }
+        check!(ended.how() == "0", "ended {}:{}", ended.how(), Shown(&ended.stderr));
+        Ok(format!("{}{}", ended.output(), ended.errors()))
+    };
+    let preloaded = "SHMAUDIT_OPTIONS=log=off LD_PRELOAD=\"$LIBRARY\" \"$PROGRAM\"";
+    let said = audited("0", preloaded)?;
+    check!(said.contains("left 1") && said.contains("sysv-leak"), "{said}");
+    let said = audited("1", preloaded)?;
+    check!(said.contains("left 0") && !said.contains("sysv-leak"), "{said}");
+    let said = audited("1", "\"$SHMAUDIT\" run --library \"$LIBRARY\" -o session -- \"$PROGRAM\"")?;
+    check!(said.contains("left 0") && !said.contains("sysv-leak"), "{said}");
+    check!(said.contains("vanished") && said.contains("kernel.shm_rmid_forced is 1"), "{said}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Draft, Fate, Hint, Kind, Presence, Rule, World, say};
-use crate::kernel::SHM_MOUNT;
+use crate::kernel::{SHM_MOUNT, Setting};
 use crate::ledger::{Moment, Object, ObjectIndex};
 use crate::record::Family;
 
@@ -20,9 +20,11 @@ pub(super) fn rule() -> Box<dyn Rule> {
 impl Rule for Leaks {
     fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
         let ledger = world.ledger;
+        // The kernel removes a segment with its maker's end or, if it is attached, with the last detach.
+        let forced = world.is_at_end() && world.setting(Setting::ShmRmidForced) == Some(1);
         for (index, object) in ledger.objects().filter(|(_, object)| object.outlives()) {
             let fate = world.fate(index);
-            if fate.pending {
+            if fate.pending || forced && object.id.family == Family::Sysv {
                 continue;
             }
             match (fate.presence, object.created) {

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::calls::Call;
-use crate::kernel::{FdFacts, Kernel, Segment};
+use crate::kernel::{FdFacts, Kernel, Segment, Setting};
 use crate::layout::process::{END_EXEC, END_EXIT, END_UNKNOWN, ENDED, STATE, STATE_ENDED};
 use crate::procfs::SHM_DEST;
 use crate::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
@@ -115,6 +115,16 @@ fn kinds_are_told_by_name() {
         assert_eq!(Kind::from_name(kind.name().as_bytes()), Some(kind));
         assert!(kind.why().ends_with('.') && kind.hint().ends_with('.'));
     }
+}
+
+#[test]
+fn what_the_kernel_removes_with_its_maker_is_no_leak() {
+    let (mut image, mut kernel) = (alone(), Tables::new());
+    image.add(got(3));
+    kernel.segment(segment());
+    assert_eq!(one(&image, &mut kernel, LAST).0, "sysv-leak");
+    kernel.settings.insert(Setting::ShmRmidForced, 1);
+    assert!(told(&image, &mut kernel, LAST).is_empty());
 }
 
 #[test]

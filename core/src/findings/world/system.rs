@@ -38,6 +38,11 @@ impl World<'_> {
         self.me.is_some()
     }
 
+    /// Whether the process that concludes is about to end.
+    pub fn is_at_end(&self) -> bool {
+        self.me.is_some_and(|me| me.exiting)
+    }
+
     /// Whether the segments' table was readable.
     pub fn knows_segments(&self) -> bool {
         self.segments.is_some()
