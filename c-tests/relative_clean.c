@@ -1,5 +1,5 @@
-/* Objects of shm_open are removed and renamed by relative paths, from the working directory and from a descriptor of
- * /dev/shm. A file elsewhere that bears the name of an object is removed too, and the object stays until it is removed itself.
+/* Objects of shm_open are removed and renamed by relative paths, from the working directory, from a descriptor of
+ * /dev/shm and behind a link to it. A file elsewhere that bears the name of an object is removed too, and the object stays until it is removed itself.
  * The report must say nothing: nobody else removed them, and nothing is left.
  */
 #define _XOPEN_SOURCE 700
@@ -34,6 +34,7 @@ int main(void)
     make("/" PREFIX "b");
     make("/" PREFIX "c");
     make("/" PREFIX "d");
+    make("/" PREFIX "g");
 
     int here = open(".", O_RDONLY | O_DIRECTORY);
     need(here != -1, "open .");
@@ -48,6 +49,9 @@ int main(void)
     need(fchdir(here) == 0, "fchdir");
     need(unlinkat(dir, PREFIX "b", 0) == 0, "unlinkat");
     need(renameat(dir, PREFIX "c", dir, PREFIX "e") == 0, "renameat");
+    need(symlink("/dev/shm", PREFIX "link") == 0, "symlink");
+    need(unlink(PREFIX "link/" PREFIX "g") == 0, "unlink behind a link");
+    need(unlink(PREFIX "link") == 0, "unlink of the link");
     need(chdir("/dev") == 0, "chdir");
     need(rename("shm/" PREFIX "d", "/dev/shm/" PREFIX "f") == 0, "rename");
     need(shm_unlink("/" PREFIX "e") == 0, "shm_unlink");

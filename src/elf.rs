@@ -349,6 +349,13 @@ fn look_up(module: &Module, names: &[&CStr], done: &mut [bool; 128], found: &mut
 /// Resolves names to the definitions that come next after this library, or, where it was loaded late, to the first that
 /// are not its own. `each(index)` gives the name, `found(index, address)` takes it.
 pub fn next_definitions(names: &[&CStr], mut found: impl FnMut(usize, usize)) {
+    #[cfg(feature = "wrong")]
+    let mut found = |index: usize, address| {
+        let of_librt = names.get(index).is_some_and(|name| name.to_bytes().starts_with(b"shm_"));
+        if !(of_librt && crate::wrong::is(crate::wrong::Wrong::NoLibrt)) {
+            found(index, address);
+        }
+    };
     let own = own_address();
     let mut done = [false; 128];
     for from_start in [false, true] {

@@ -56,7 +56,8 @@ pub unsafe fn shm_open(name: *const c_char, oflag: c_int, mode: mode_t) -> c_int
                     0,
                 )
             };
-            libc_result(fd) as c_int
+            // A directory's name is as unfit as any other that is: POSIX knows no EISDIR here.
+            libc_result(if fd == -(libc::EISDIR as isize) { -(libc::EINVAL as isize) } else { fd }) as c_int
         }
         None => {
             errno::set(libc::EINVAL);

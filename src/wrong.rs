@@ -109,6 +109,8 @@ ways! {
     LocksAll b"locks-all";
     /// What is mapped, attached and open at the end is taken from the records alone.
     TrustsRecords b"trusts-records";
+    /// No next shm_open and shm_unlink are to be had, as where librt has them and is not loaded. To be survived.
+    NoLibrt b"no-librt";
     /// Making the report faults. To be survived.
     FaultAtEnd b"fault-at-end";
     /// Making the report panics. To be survived.

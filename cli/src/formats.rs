@@ -76,7 +76,7 @@ pub struct Wishes {
 pub fn write(out: &mut dyn Write, format: Format, recordings: &[Recording], wishes: &Wishes) -> io::Result<()> {
     match format {
         Format::Text => texts(out, recordings, wishes.terminal),
-        Format::Json => recordings.iter().try_for_each(|recording| shown::json(out, &recording.report)),
+        Format::Json => recordings.iter().try_for_each(|recording| json(out, &recording.report)),
         Format::Sarif => sarif::write(out, recordings, &wishes.source_root),
         Format::Junit => junit::write(out, recordings),
         Format::Html => html::write(out, recordings),

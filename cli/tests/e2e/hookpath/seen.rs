@@ -64,6 +64,13 @@ const CALLS: &[(&str, &[&str])] = &[
     ("unlinkat", &[]),
     ("rename", &[]),
     ("renameat", &[]),
+    ("link", &[]),
+    // Is it one of the mount's, and by which name?
+    ("relative_open", &[IDENTITY, "readlinkat", IDENTITY]),
+    ("relative_open_elsewhere", &[IDENTITY]),
+    // The registry knows the name: is it that of the mount?
+    ("relative_unlink", &["newfstatat", "newfstatat"]),
+    ("relative_unlink_elsewhere", &[]),
     ("memfd_create", &[IDENTITY]),
 ];
 

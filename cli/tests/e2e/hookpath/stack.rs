@@ -13,8 +13,9 @@ use crate::{check, place};
 /// unwinding are learned.
 const KNOWN: i64 = 2304;
 const LEARNING: i64 = 512;
-/// The two paths of a rename are joined there.
-const RENAME: i64 = 1024;
+/// The two paths of a rename or a link are joined there, and a relative path is made whole.
+const PATHS: i64 = 1024;
+const WITH_PATHS: [&str; 3] = ["rename", "link", "relative"];
 /// What a line of the log may take beside.
 const LOGGED: i64 = 2048;
 
@@ -63,22 +64,26 @@ fn depths(preload: Option<(&Path, &str)>) -> Result<BTreeMap<String, (i64, i64)>
     Ok(depths)
 }
 
+fn has_paths(call: &str) -> bool {
+    WITH_PATHS.iter().any(|begin| call.starts_with(begin))
+}
+
 fn painted(library: &Path, options: &str, more: i64) -> Verdict {
     let (bare, audited) = (depths(None)?, depths(Some((library, options)))?);
     let mut wrong = Vec::new();
     for (call, &(first, again)) in &audited {
-        let most = KNOWN + more + if call.starts_with("rename") { RENAME } else { 0 };
+        let most = KNOWN + more + if has_paths(call) { PATHS } else { 0 };
         if again > most || first > most + LEARNING {
             wrong.push(format!("{first} and {again} bytes of the stack in {call}, where {most} are the most"));
         }
     }
     check!(wrong.is_empty(), "{}", wrong.join("; "));
-    let most = |depths: &BTreeMap<String, (i64, i64)>, renames: bool| {
-        let counted = depths.iter().filter(|(call, _)| renames || !call.starts_with("rename"));
+    let most = |depths: &BTreeMap<String, (i64, i64)>, paths: bool| {
+        let counted = depths.iter().filter(|(call, _)| paths || !has_paths(call));
         counted.map(|(_, (_, again))| *again).max().unwrap_or(0)
     };
     let [all, others, plain] = [most(&audited, true), most(&audited, false), most(&bare, true)];
-    println!("{options}: {all} bytes of the stack, {others} but for rename, {plain} without the library");
+    println!("{options}: {all} bytes of the stack, {others} but where paths are joined, {plain} without the library");
     Ok(())
 }
 

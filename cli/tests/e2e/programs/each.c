@@ -64,6 +64,32 @@ static void mapped(int i)
     need(maps[i] != MAP_FAILED, "mmap");
 }
 
+static int directory = -1, elsewhere = -1;
+
+/* By a name in a directory. */
+static void within(int i)
+{
+    (void)i;
+    if (directory == -1) {
+        directory = (int)syscall(SYS_openat, AT_FDCWD, "/dev/shm", O_RDONLY | O_DIRECTORY);
+        elsewhere = (int)syscall(SYS_openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);
+    }
+    need(directory != -1 && elsewhere != -1, "open of a directory");
+}
+
+static void object_within(int i)
+{
+    object(i);
+    within(i);
+}
+
+static void file_elsewhere(int i)
+{
+    within(i);
+    int fd = (int)syscall(SYS_openat, elsewhere, &objects[i][1], O_RDWR | O_CREAT | O_EXCL, 0600);
+    need(fd != -1 && syscall(SYS_close, fd) == 0, "a file");
+}
+
 /* By a call that no hook sees. */
 static void unseen(int i)
 {
@@ -151,6 +177,11 @@ CALL(unlink_object, unlink(paths[i]) == 0)
 CALL(unlinkat_object, unlinkat(AT_FDCWD, paths[i], 0) == 0)
 CALL(rename_object, rename(paths[i], others[i]) == 0)
 CALL(renameat_object, renameat(AT_FDCWD, paths[i], AT_FDCWD, others[i]) == 0)
+CALL(link_object, link(paths[i], others[i]) == 0)
+CALL(open_relative, openat(directory, &objects[i][1], O_CREAT | O_EXCL | O_RDWR, 0600) != -1)
+CALL(open_elsewhere, openat(elsewhere, &objects[i][1], O_CREAT | O_RDWR, 0600) != -1)
+CALL(unlink_relative, unlinkat(directory, &objects[i][1], 0) == 0)
+CALL(unlink_elsewhere, unlinkat(elsewhere, &objects[i][1], 0) == 0)
 CALL(memfd_create_any, memfd_create("each", MFD_CLOEXEC) != -1)
 
 static const struct call {
@@ -209,6 +240,11 @@ static const struct call {
     { "unlinkat", object, unlinkat_object },
     { "rename", object, rename_object },
     { "renameat", object, renameat_object },
+    { "link", object, link_object },
+    { "relative_open", within, open_relative },
+    { "relative_open_elsewhere", file_elsewhere, open_elsewhere },
+    { "relative_unlink", object_within, unlink_relative },
+    { "relative_unlink_elsewhere", file_elsewhere, unlink_elsewhere },
     { "memfd_create", nothing, memfd_create_any },
 };
 
@@ -218,6 +254,8 @@ static void clean(void)
     for (int i = 0; i < 2; i++) {
         shm_unlink(objects[i]);
         unlink(others[i]);
+        if (elsewhere != -1)
+            unlinkat(elsewhere, &objects[i][1], 0);
         if (ids[i] != -1)
             shmctl(ids[i], IPC_RMID, NULL);
         ids[i] = -1;
