@@ -24,7 +24,7 @@ pub const ROOM: usize = MOUNT.len() + 255;
 /// The kernel has read the path without a fault.
 #[cold]
 #[inline(never)]
-pub unsafe fn opened<'a>(fd: c_int, path: *const c_char, room: &'a mut [u8; ROOM]) -> Option<&'a [u8]> {
+pub unsafe fn opened(fd: c_int, path: *const c_char, room: &mut [u8; ROOM]) -> Option<&[u8]> {
     wrong!(PathsAsSpelled => { return None });
     // SAFETY: a string has one byte at least.
     if unsafe { *path } as u8 == b'/' || !filter::is_none() {
@@ -99,6 +99,6 @@ pub fn whole<'a>(name: &[u8], room: &'a mut [MaybeUninit<u8>; ROOM]) -> &'a [u8]
         place.write(byte);
         length += 1;
     }
-    // SAFETY: as many were written.
-    room.get(..length).map_or(&[], |written| unsafe { written.assume_init_ref() })
+    // SAFETY: as many were written, and the room has them.
+    unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), length) }
 }

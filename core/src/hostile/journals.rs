@@ -47,7 +47,8 @@ struct Wild;
 
 impl Symbolize for Wild {
     fn frames(&mut self, _: (Slot, u32), _: u64, address: u64, out: &mut Vec<Frame>) {
-        let text = |what: &str| (address % 3 > 0).then(|| format!("{what}\x1b[2J\u{9b}1m\n{:x}", address % 8));
+        let text =
+            |what: &str| (!address.is_multiple_of(3)).then(|| format!("{what}\x1b[2J\u{9b}1m\n{:x}", address % 8));
         out.push(Frame {
             function: text("main"),
             file: text("/src/a.c"),
@@ -164,7 +165,7 @@ impl Chance {
                 Family::Posix if known > 0 => {
                     let name = record.data.split(|&byte| byte == 0).next().unwrap_or(&[]);
                     let name = name.strip_prefix(b"/dev/shm").unwrap_or(name);
-                    let ino = object.ino ^ known as u64 / 2;
+                    let ino = object.ino ^ (known as u64 / 2);
                     let size = self.telling(4096);
                     let born = [0, record.event.ticks, u64::MAX][self.below(3)];
                     let facts = FileFacts { dev: object.dev, ino, size, mode: 0o100_666, uid: known as u32, born };

@@ -18,7 +18,7 @@ pub fn recorder(units: usize, entries: usize, head: u64) -> Recorder {
     let mut words = MEMORY.lock().unwrap().pop().unwrap_or_default();
     words.clear();
     words.resize(sizes.regions().1 / 8, 0);
-    layout::write_header(&sizes, 0, Clocks { clock: layout::CLOCK_NS, ticks: 1, unix: 1 }, |word, value| {
+    layout::write_header(&sizes, 0, 4096, Clocks { clock: layout::CLOCK_NS, ticks: 1, unix: 1 }, |word, value| {
         words[word] = value
     });
     words[header::MAGIC] = layout::MAGIC;
@@ -71,6 +71,10 @@ pub mod sys {
 
     pub unsafe fn call(_: libc::c_long, _: usize, _: usize, _: usize, _: usize, _: usize, _: usize) -> isize {
         0
+    }
+
+    pub fn page_size() -> usize {
+        4096
     }
 
     pub fn limit(_: u32) -> u64 {

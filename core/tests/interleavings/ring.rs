@@ -104,7 +104,7 @@ fn read(recorder: &Recorder) -> Result<(Vec<u64>, u64), String> {
 /// `numbers`: what each thread writes. Of one that was killed anything may be missing, and one record is torn at most.
 fn all_there(shared: &Shared, killed: &[bool], numbers: &[&[u64]]) -> Result<(), String> {
     let (found, torn) = read(&shared.recorder)?;
-    if shared.read.lock().unwrap().iter().any(|&wrong| wrong == u64::MAX) {
+    if shared.read.lock().unwrap().contains(&u64::MAX) {
         return Err("read, and never written".to_string());
     }
     let alive = numbers.iter().zip(killed).filter(|(_, killed)| !**killed).flat_map(|(numbers, _)| numbers.iter());

@@ -5,7 +5,7 @@ use super::*;
 use crate::kernel::{Resource, Setting, Space};
 
 /// The reason that a `limit-hit` of this one record gives.
-fn limit(image: &mut Image, kernel: &mut Tables, event: Event<'static>) -> String {
+pub(super) fn limit(image: &mut Image, kernel: &mut Tables, event: Event<'static>) -> String {
     image.add(event);
     let all = of(Kind::LimitHit, image, kernel, LAST);
     let draft = all.into_iter().max_by_key(|draft| draft.event.unwrap().order).unwrap();

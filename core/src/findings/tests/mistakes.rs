@@ -1,7 +1,5 @@
 //! Kinds that tell of mistakes in the use of an object: each where it must be found and where it must not.
 
-mod pages;
-
 use std::format;
 
 use super::drafts::*;

@@ -1,6 +1,9 @@
 //! A page is as large as the recording's kernel had it: each case with pages of 4 KiB and of 64 KiB, which differ.
 
+use super::drafts::*;
+use super::limits::limit;
 use super::*;
+use crate::kernel::{Setting, Space};
 use crate::layout::header;
 
 fn with_pages(bytes: u64) -> Image {
