@@ -1,0 +1,84 @@
+//! Who is not audited: named with the reason, and what they leave behind is found.
+
+use super::{findings, json, script, went};
+use crate::trial::{Trials, Verdict};
+use crate::{check, fail};
+
+/// Adds the trials.
+pub fn add(trials: &mut Trials) {
+    trials.add("run::sees_who_is_not_audited", outsiders);
+    trials.add("run::program_is_not_audited", program_outside);
+    trials.add("run::without_a_session_to_join", not_joined);
+}
+
+fn outsiders() -> Verdict {
+    let (ended, work) = script(
+        "run::outsiders",
+        r#"
+        run sh -c '"$RAW" 500; :' ; echo $?; cp report.json static.json
+        ipcrm --all=shm; rm -f /dev/shm/*
+        run sh -c 'env -i "$LEAVES" /x exit 0; :' ; echo $?; cp report.json cleared.json
+        "#,
+    )?;
+    went(&ended, "0\nmade\n0\n")?;
+    let report = json(&work, "static.json")?;
+    let wanted = ["unattributed-leak error 55 -", "unattributed-leak error 777 -", "unaudited-process warning 0 -"];
+    check!(findings(&report) == wanted, "found {:?}:\n{report:#}", findings(&report));
+    let finding = &report["findings"][2]["message"];
+    check!(finding.as_str().is_some_and(|text| text.ends_with("it is statically linked.")), "{finding}");
+    let outsider =
+        report["processes"].as_array().and_then(|all| all.iter().find(|process| process["audited"] == false));
+    check!(outsider.is_some_and(|process| process["why_not"] == "it is statically linked"), "{report:#}");
+    check!(report["summary"]["unaudited_processes"] == 1, "{report:#}");
+    let cleared = json(&work, "cleared.json")?;
+    let kinds = findings(&cleared);
+    check!(kinds.iter().any(|kind| kind.starts_with("unattributed-leak")), "{kinds:?}");
+    check!(kinds.iter().any(|kind| kind.starts_with("unaudited-process")), "{kinds:?}");
+    Ok(())
+}
+
+/// Static programs that are run directly, and direct system calls of one that is audited.
+fn program_outside() -> Verdict {
+    let (ended, work) = script(
+        "run::program_outside",
+        r#"
+        run "$RAW"; echo $?; cp report.json static.json
+        ipcrm --all=shm; rm -f /dev/shm/*
+        gcc -o raw-dynamic "$RAW_SOURCE" && run ./raw-dynamic; echo $?
+        "#,
+    )?;
+    went(&ended, "0\n0\n")?;
+    let report = json(&work, "static.json")?;
+    let told = findings(&report);
+    check!(told.contains(&"unattributed-leak error 777 -".to_string()), "{told:?}");
+    check!(told.iter().any(|finding| finding.starts_with("unattributed-leak") && finding.contains(" 55 ")), "{told:?}");
+    let why = &report["processes"][0]["why_not"];
+    check!(why == "it is statically linked", "{report:#}");
+    let told = findings(&json(&work, "report.json")?);
+    let wanted = ["unattributed-leak error 777 -", "unattributed-leak warning 55 -"];
+    check!(told == wanted, "{told:?}");
+    Ok(())
+}
+
+/// A process that cannot join the session runs on as it would, without a word, and is named.
+fn not_joined() -> Verdict {
+    let (ended, work) = script(
+        "run::not_joined",
+        r#"
+        chmod 755 . ; cp "$LEAVES" /tmp/leaves-copy; chmod 755 /tmp/leaves-copy
+        run sh -c 'setpriv --reuid 65534 --clear-groups /tmp/leaves-copy /x wait & sleep 0.6; kill $!; wait $!; echo $?' 2> errors
+        cat errors; rm /tmp/leaves-copy
+        "#,
+    )?;
+    if ended.errors().contains("setpriv") {
+        fail!("setpriv: {}", ended.errors());
+    }
+    check!(ended.output() == "made\nwaits\n9\n", "{}{}", ended.output(), ended.errors());
+    let report = json(&work, "report.json")?;
+    let named = report["findings"].as_array().into_iter().flatten().any(|finding| {
+        finding["kind"] == "unaudited-process"
+            && finding["message"].as_str().is_some_and(|text| text.contains("could not join the session"))
+    });
+    check!(named, "{report:#}");
+    Ok(())
+}
