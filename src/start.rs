@@ -179,6 +179,9 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
     }
     let exe = executable();
     let namespaces = namespace(c"/proc/self/ns/pid") | namespace(c"/proc/self/ns/ipc") << 32;
+    if !recorder.is_session() {
+        recorder.set(shmaudit_core::layout::header::NAMESPACES, namespaces);
+    }
     // By the first thread's entry, which says the same: in the other, qemu's user mode writes a time of its own.
     let stat = CString::new(format!("/proc/self/task/{}/stat", sys::getpid())).unwrap_or_default();
     let stat = read_file(&stat, 4096);
@@ -203,7 +206,7 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
 }
 
 /// The inode number of a namespace; 0 where it is not known.
-fn namespace(path: sys::CStr) -> u64 {
+pub fn namespace(path: sys::CStr) -> u64 {
     sys::stat_at(libc::AT_FDCWD, path, 0).map_or(0, |stat| u64::from(stat.st_ino as u32))
 }
 

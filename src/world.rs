@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
 use shmaudit_core::procfs::{self, Segment};
 
-use crate::start::{read_all, read_file};
+use crate::start::{namespace, read_all, read_file};
 use crate::{clock, contain, fds, sys};
 
 /// Most bytes of a table that are read: some hundred thousand lines.
@@ -57,6 +57,14 @@ impl Kernel for World {
             procfs::without(&mut segments, &read_file(c"/proc/self/maps", TABLE_BYTES));
         }
         Some(segments)
+    }
+
+    fn ipc_namespace(&mut self) -> u32 {
+        namespace(c"/proc/self/ns/ipc") as u32
+    }
+
+    fn pid_namespace(&mut self) -> u32 {
+        namespace(c"/proc/self/ns/pid") as u32
     }
 
     fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {

@@ -2,6 +2,7 @@
 
 mod clean;
 mod diff;
+mod elsewhere;
 mod explain;
 mod formats;
 mod known;

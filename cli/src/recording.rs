@@ -3,6 +3,7 @@
 //! A session is a recording, with what its supervisor tells. Journals, single ones and those in directories, are one
 //! recording together: a tree of processes leaves several, and what one made another may have removed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -119,7 +120,8 @@ impl Opened {
         let mut report = match end.filter(|end| end.daemons.is_empty()) {
             Some(end) => {
                 let settings = self.settings(settings, &end.tables);
-                conclude(&sources, &mut Then::new(&end.tables), &mut names, &settings)
+                let mut then = Then::new(&end.tables, sources.ipc_namespace(), sources.pid_namespace());
+                conclude(&sources, &mut then, &mut names, &settings)
             }
             None => {
                 let settings = Settings { later: true, ..self.settings(settings, &Tables::now()) };
@@ -136,6 +138,13 @@ impl Opened {
         let after = self.told.as_ref().and_then(|told| told.end.as_ref()).map(|end| end.tables.clone());
         let settings = self.settings(settings, &after.unwrap_or_else(Tables::now));
         conclude(&sources, &mut World, &mut Named::new(&sources, Maps), &settings)
+    }
+
+    /// The other IPC namespaces that its processes were in.
+    pub fn namespaces(&self) -> BTreeSet<u32> {
+        let sources = self.sources();
+        let all = sources.processes().into_iter().map(|process| process.ipc_namespace);
+        all.filter(|&namespace| namespace != 0 && namespace != sources.ipc_namespace()).collect()
     }
 
     fn settings(&self, settings: &Settings, after: &Tables) -> Settings {

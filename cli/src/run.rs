@@ -21,11 +21,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use rustix::process::set_child_subreaper;
+use shmaudit_core::layout::header;
 use shmaudit_core::procfs::proc_stat;
 use shmaudit_core::report::Text;
 
 use crate::formats::Format;
+use crate::recording::Opened;
 use crate::session::{self, Bytes, End, Limits, Recorder, Store, Supervisor, Tables, Told};
+use crate::system::parse_size;
 use crate::{known, report, say};
 use group::Group;
 use signals::Set;
@@ -56,9 +59,18 @@ pub struct Arguments {
     /// The status to end with where PROGRAM ended with 0 and there are findings of severity error; 0 changes nothing.
     #[arg(long, value_name = "N", default_value_t = 0)]
     error_exitcode: u8,
+    /// Where the sources are: SARIF names files relative to it [default: the working directory].
+    #[arg(long, value_name = "DIR")]
+    source_root: Option<PathBuf>,
     /// The library to load [default: the one beside this command].
     #[arg(long, value_name = "FILE")]
     library: Option<PathBuf>,
+    /// Most bytes of calls, processes and files that the session stores beside its recorder; beyond, the oldest go
+    /// [default: 512M].
+    ///
+    /// What still exists at the end is known with its maker and its stack all the same; how many calls are lost is said.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    session_size: Option<u64>,
     #[command(flatten)]
     known: known::Options,
     /// The program and its arguments.
@@ -149,6 +161,8 @@ impl Prepared {
             let options =
                 preload::options(&path, log.as_ref().map(|log| log.as_os_str()), arguments.syscalls, arguments.stacks)?;
             let told = told(arguments, started);
+            let pids = crate::system::namespace_of_self("pid").unwrap_or(0);
+            recorder.set(header::NAMESPACES, told.ipc_namespace << 32 | pids);
             told.write(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
             let preload = preload::list(&library, program.as_deref());
             Ok((recorder, told, [("LD_PRELOAD", preload), ("SHMAUDIT_OPTIONS", options)]))
@@ -182,7 +196,8 @@ impl Prepared {
         };
         group.started();
         let _ = signals::leave_standard_files();
-        let store = Store::new(&self.directory, Limits::default().units);
+        let most = arguments.session_size.unwrap_or(Limits::default().session);
+        let store = Store::new(&self.directory, most, &self.recorder);
         let tree = Tree::new(&self.library);
         let mut supervision = Supervision { recorder: &self.recorder, store, group, program, tree };
         let (directory, told) = (&self.directory, &mut self.told);
@@ -205,19 +220,27 @@ impl Prepared {
     /// The verdict: the tree has ended, or said that it stays.
     fn conclude(mut self, arguments: &Arguments, ended: Ended, daemons: Vec<u32>) -> Result<Exit, String> {
         slots::settle(&self.recorder);
+        if daemons.is_empty() {
+            slots::all_over(&self.recorder);
+        }
         self.recorder.read_clocks();
         let (status, signal) = match ended {
             Ended::Exit(status) => (Some(status), None),
             Ended::Signal(signal) => (None, Some(signal)),
         };
-        let tables = Tables::now();
+        let namespaces = Opened::session(&self.directory).map(|opened| opened.namespaces()).unwrap_or_default();
+        let tables = Tables::now().with(namespaces);
         let foreign = tree::foreign(&self.told.before, &tables, &daemons);
         let stay = daemons.clone();
         self.told.end = Some(End { time: clock::unix(), status, signal, daemons: stay, foreign, tables });
         if let Err(error) = self.told.write(&self.directory) {
             say(&format!("{}: {error}", self.directory.display()));
         }
-        let wanted = report::Wanted { format: arguments.format, source_root: None, known: arguments.known.clone() };
+        let wanted = report::Wanted {
+            format: arguments.format,
+            source_root: arguments.source_root.clone(),
+            known: arguments.known.clone(),
+        };
         let errors = report::at_end(&self.directory, arguments.report.as_deref(), &wanted);
         let errors = errors.unwrap_or_else(|message| {
             say(&message);

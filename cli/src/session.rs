@@ -4,11 +4,15 @@
 //! |---|---|---|
 //! | `session.json` | what was run and by whom; the kernel's tables before and after | the supervisor, whole each time |
 //! | `recorder.shmaudit` | the recorder, in the layout of every journal | every audited process |
-//! | `units` | what the ring has no room for: the unit of position p at byte 64 p | the supervisor |
+//! | `units` | what the ring has no room for: 64 bytes a unit, the latest as many as there is room for, written in turns | the supervisor |
 //! | `processes`, `modules` | records whose places in the recorder are used again, in the same form | the supervisor |
+//!
+//! The last three together have a most size ([`Limits::session`]): what goes for it is counted, and reports say so.
 
+mod compact;
 mod keep;
 mod recorder;
+mod shorten;
 mod store;
 mod stored;
 mod tables;
@@ -16,12 +20,13 @@ mod told;
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use shmaudit_core::line::Line;
 use shmaudit_core::words;
 
+pub use compact::compact;
 pub use keep::{Found, Limits, all, home, is_live, newest, prune, remove};
 pub use recorder::Recorder;
 pub use store::Store;
@@ -71,22 +76,6 @@ pub fn make(path: &Path) -> Result<(), String> {
         None => Ok(()),
         Some(_) if is_session(path) => Err(refused("holds a session already; remove it or name another directory")),
         Some(_) => Err(refused("is not empty; name a new directory")),
-    }
-}
-
-/// Gives back to the disk what a recorder that nobody writes any more has not used.
-pub fn compact(directory: &Path, recorder: &Recorder) {
-    use rustix::fs::{FallocateFlags, fallocate};
-    // The program may have put something else in its place: not through a link, and not into a file with another name.
-    let mut options = fs::OpenOptions::new();
-    let options = options.write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let Ok(file) = options.open(directory.join(RECORDER)) else { return };
-    if !file.metadata().is_ok_and(|facts| recorder.is(&facts)) {
-        return;
-    }
-    for (at, length) in recorder.empty_parts() {
-        // It saves room and nothing else.
-        let _ = fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, length);
     }
 }
 

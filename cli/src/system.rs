@@ -29,7 +29,7 @@ pub fn namespace_of_self(kind: &str) -> Option<u64> {
 }
 pub use sessions::{Journals, Nobody, Sessions};
 pub use state::{ASIDE, gone};
-pub use sys::{ignore_sigio, lease_is_whole, remove_segment, segment, take_lease, user_name};
+pub use sys::{ignore_sigio, is_nobody_elses, lease_is_whole, remove_segment, segment, take_lease, user_name};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use shmaudit_core::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
+use shmaudit_core::kernel::{Elsewhere, FdFacts, FileFacts, Kernel, Lookup, Resource, SHM_MOUNT, Setting, Space};
 use shmaudit_core::procfs::{self, Segment};
 
 /// The world as it is now.
@@ -25,6 +25,18 @@ fn born(file: &fs::Metadata) -> u64 {
 impl Kernel for World {
     fn segments(&mut self) -> Option<Vec<Segment>> {
         Some(procfs::segments(&fs::read("/proc/sysvipc/shm").ok()?).collect())
+    }
+
+    fn ipc_namespace(&mut self) -> u32 {
+        crate::system::namespace_of_self("ipc").map_or(0, |number| number as u32)
+    }
+
+    fn pid_namespace(&mut self) -> u32 {
+        crate::system::namespace_of_self("pid").map_or(0, |number| number as u32)
+    }
+
+    fn segments_of(&mut self, namespace: u32) -> Elsewhere {
+        crate::elsewhere::segments(namespace)
     }
 
     fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {

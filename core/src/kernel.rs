@@ -142,10 +142,38 @@ pub struct Space {
     pub free_files: u64,
 }
 
+/// The segments of another IPC namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// These.
+    Open {
+        /// The segments.
+        segments: Vec<Segment>,
+        /// Somebody who is in that namespace; 0 where something else keeps it.
+        process: u32,
+    },
+    /// The namespace is there, and its table cannot be read; or it is not known whether it is there.
+    Closed,
+    /// Nobody keeps it any more: its segments went with it.
+    Gone,
+}
+
 /// The world, asked.
 pub trait Kernel {
     /// The segments of this IPC namespace (/proc/sysvipc/shm); `None`: not readable.
     fn segments(&mut self) -> Option<Vec<Segment>>;
+    /// That namespace, by inode number; 0 where it is not known.
+    fn ipc_namespace(&mut self) -> u32 {
+        0
+    }
+    /// The pid namespace that the tables are numbered by; 0 where it is not known.
+    fn pid_namespace(&mut self) -> u32 {
+        0
+    }
+    /// The segments of another IPC namespace, by its inode number.
+    fn segments_of(&mut self, _namespace: u32) -> Elsewhere {
+        Elsewhere::Closed
+    }
     /// `lstat` of `name` under [`SHM_MOUNT`]; `name` has no leading slash. `Unreadable` where there is no such mount or
     /// the error is another than `ENOENT`.
     fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts>;

@@ -74,6 +74,14 @@ pub mod header {
     pub const KEPT_FROM: usize = 109;
     /// Units that were written over before the supervisor came to store them.
     pub const UNITS_LOST: usize = 110;
+    /// Units that the file of stored ones has room for: the one of position p is at p modulo that; 0: at p.
+    pub const STORED_UNITS: usize = 111;
+    /// Records of ended processes that were stored, and dropped to make room.
+    pub const PROCESSES_DROPPED: usize = 112;
+    /// Recorder ticks at the latest start of a process whose record was dropped.
+    pub const DROPPED_UNTIL: usize = 113;
+    /// Namespaces of whoever made the recorder, as [`super::process::NAMESPACES`] has them.
+    pub const NAMESPACES: usize = 114;
 }
 
 /// Ticks are the processor's time-stamp counter.

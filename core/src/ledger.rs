@@ -10,6 +10,7 @@ mod making;
 mod object;
 mod ranges;
 mod replay;
+mod spaces;
 mod stacks;
 mod walk;
 
@@ -24,6 +25,7 @@ use crate::reader::{ProcessRecord, Words};
 use crate::record::{Event, FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId, Opening, Slot};
 use crate::sources::{Sources, is_later};
 use ignored::Ignored;
+use spaces::Spaces;
 
 pub use live::{Holding, Live, Open, Past};
 pub use making::{Makes, Making};
@@ -39,8 +41,10 @@ pub struct Ledger {
     by_id: BTreeMap<ObjectId, ObjectIndex>,
     has_renamed: bool,
     by_name: BTreeMap<Rc<[u8]>, ObjectIndex>,
-    by_key: BTreeMap<i32, ObjectIndex>,
+    /// By namespace and key.
+    by_key: BTreeMap<(u64, i32), ObjectIndex>,
     processes: Vec<ProcessRecord>,
+    spaces: Spaces,
     /// By the parent's slot and pid, and the child's pid.
     children: BTreeMap<(Slot, u32, u32), Slot>,
     makings: Vec<Making>,
@@ -52,6 +56,7 @@ pub struct Ledger {
     events: u64,
     lost: u64,
     overwritten: bool,
+    whole_since: u64,
 }
 
 /// Who has a slot of the process table, and what it holds. A forked child shares its parent's until one of them changes.
@@ -65,13 +70,14 @@ struct Tenant {
 const MOST_COPIED: usize = 1 << 22;
 
 impl Ledger {
-    /// An empty ledger for these processes.
-    pub fn new(mut processes: Vec<ProcessRecord>) -> Ledger {
+    /// An empty ledger for these processes; `home`: the IPC namespace of whoever made the recorder, 0 where that is not known.
+    pub fn new(mut processes: Vec<ProcessRecord>, home: u32) -> Ledger {
         processes.sort_by_key(|process| (process.slot, process.pid));
         processes.dedup_by_key(|process| (process.slot, process.pid));
         let child = |process: &ProcessRecord| Some(((process.parent?, process.ppid, process.pid), process.slot));
         let children = processes.iter().filter_map(child).collect();
-        Ledger { processes, children, ..Ledger::default() }
+        let spaces = Spaces::of(&processes, home);
+        Ledger { processes, spaces, children, ..Ledger::default() }
     }
 
     /// Replays everything that the recorders have. `before` sees each record, the object that it is about as far as that
@@ -89,8 +95,10 @@ impl Ledger {
         mut before: impl FnMut(&mut Ledger, &Event, Option<ObjectIndex>) -> T,
         mut after: impl FnMut(&Ledger, &Event, T),
     ) -> Ledger {
-        let mut ledger = Ledger { page: sources.page(), ..Ledger::new(sources.processes()) };
+        let new = Ledger::new(sources.processes(), sources.ipc_namespace());
+        let mut ledger = Ledger { page: sources.page(), ..new };
         let losses = sources.events(|event| {
+            let event = &ledger.placed(event);
             let known = ledger.known(event);
             let noted = before(&mut ledger, event, known);
             ledger.apply(event, known);
@@ -98,7 +106,8 @@ impl Ledger {
         });
         ledger.lost = losses.torn;
         ledger.overwritten = losses.overwritten;
-        sources.objects(|event| ledger.register(event));
+        ledger.whole_since = sources.whole_since();
+        sources.objects(|event| ledger.register(&ledger.placed(event)));
         ledger.mark_ignored();
         ledger
     }
@@ -128,9 +137,9 @@ impl Ledger {
         self.by_name.get(name).copied()
     }
 
-    /// The segment that `key` leads to now.
-    pub fn object_keyed(&self, key: i32) -> Option<ObjectIndex> {
-        self.by_key.get(&key).copied()
+    /// The segment that `key` leads to now in that [namespace](Ledger::space).
+    pub fn object_keyed(&self, space: u64, key: i32) -> Option<ObjectIndex> {
+        self.by_key.get(&(space, key)).copied()
     }
 
     /// The processes that have a record, by slot.
@@ -181,6 +190,11 @@ impl Ledger {
     /// Records known to be lost: torn, or overwritten while they were read.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Of processes that began later than this, every record is there: see [`Sources::whole_since`].
+    pub fn whole_since(&self) -> u64 {
+        self.whole_since
     }
 
     /// Whether the ring had turned, so that the oldest records are gone.
@@ -271,7 +285,7 @@ impl Ledger {
             self.by_name.insert(Rc::clone(name), index);
         }
         if event.call == Call::Shmget && event.arg(0) != 0 {
-            self.by_key.insert(event.arg(0) as u32 as i32, index);
+            self.by_key.insert((event.object.dev, event.arg(0) as u32 as i32), index);
         }
         let opening = Opening::of(event);
         self.with(index, |object| {

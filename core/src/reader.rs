@@ -59,6 +59,8 @@ pub struct ProcessRecord {
     pub end: u64,
     /// Exit status, or the signal that ended it.
     pub status: i32,
+    /// Pid namespace that it began in, by inode number; 0 where not known.
+    pub pid_namespace: u32,
     /// IPC namespace that it began in, by inode number; 0 where not known.
     pub ipc_namespace: u32,
     /// Path of the executable.
@@ -228,6 +230,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
                 ended: word(ENDED),
                 end: word(END) & 0xFF,
                 status: (word(END) >> 8) as u32 as i32,
+                pid_namespace: word(NAMESPACES) as u32,
                 ipc_namespace: (word(NAMESPACES) >> 32) as u32,
                 exe: self.bytes(Region::Processes, slot * words + EXE, exe_bytes),
                 args: args.split(|&byte| byte == 0).filter(|arg| !arg.is_empty()).map(<[u8]>::to_vec).collect(),

@@ -89,7 +89,7 @@ impl Family {
 pub struct ObjectId {
     /// Which kind.
     pub family: Family,
-    /// Device of a file; 0 for a segment.
+    /// Device of a file; IPC namespace of a segment, by inode number, and 0 for that of whoever made the recorder.
     pub dev: u64,
     /// Inode of a file (0: not known); shmid of a segment.
     pub ino: u64,
@@ -99,7 +99,7 @@ impl ObjectId {
     /// No object.
     pub const NONE: ObjectId = ObjectId { family: Family::None, dev: 0, ino: 0 };
 
-    /// The segment `shmid`.
+    /// The segment `shmid` of the recorder's own namespace.
     pub fn sysv(shmid: i32) -> ObjectId {
         ObjectId { family: Family::Sysv, dev: 0, ino: u64::from(shmid as u32) }
     }

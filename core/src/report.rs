@@ -124,7 +124,7 @@ pub struct ObjectRef {
     pub key: Option<String>,
     /// Identifier of a segment.
     pub shmid: Option<i32>,
-    /// Device of a file.
+    /// Device of a file; of a segment its IPC namespace where that is another than the recorder's.
     pub dev: u64,
     /// Inode of a file.
     pub ino: u64,

@@ -93,6 +93,31 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
         self.all(|source| source.reader.header(header::FIRST_UNIX)).min().unwrap_or(0)
     }
 
+    /// The IPC namespace, by inode number, of whoever made the first; 0 where that is not known.
+    pub fn ipc_namespace(&self) -> u32 {
+        self.all(|source| (source.reader.header(header::NAMESPACES) >> 32) as u32).next().unwrap_or(0)
+    }
+
+    /// Its pid namespace, the same.
+    pub fn pid_namespace(&self) -> u32 {
+        self.all(|source| source.reader.header(header::NAMESPACES) as u32).next().unwrap_or(0)
+    }
+
+    /// Whether calls went because a supervisor had no more room for them.
+    pub fn has_outgrown(&self) -> bool {
+        self.all(|source| (source.reader.header(header::DRAINED), source.reader.header(header::STORED_UNITS)))
+            .any(|(stored, room)| room > 0 && stored > room)
+    }
+
+    /// Of processes that began later than this (nanoseconds since 1970), every record is there; 0: of all.
+    pub fn whole_since(&self) -> u64 {
+        let until = |source: &Source<W>| match source.reader.header(header::DROPPED_UNTIL) {
+            0 => 0,
+            ticks => source.clock.unix(ticks),
+        };
+        self.all(until).max().unwrap_or(0)
+    }
+
     /// When a clock was read last, in nanoseconds since 1970.
     pub fn read(&self) -> u64 {
         self.all(|source| source.reader.header(header::LAST_UNIX)).max().unwrap_or(0)

@@ -26,6 +26,8 @@ pub struct Outsider {
     pub why: String,
     /// Files of the shm mount that it was seen to hold: (device, inode).
     pub holds: Vec<(u64, u64)>,
+    /// So many more of this program, for the same reason, ended and left nothing that was still there.
+    pub others: u64,
 }
 
 /// What a supervisor knows.

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use crate::calls::{CALLS, Call};
-use crate::kernel::{FdFacts, FileFacts, Kernel, Lookup, Resource, Setting, Space};
+use crate::kernel::{Elsewhere, FdFacts, FileFacts, Kernel, Lookup, Resource, Setting, Space};
 use crate::layout::{self, Region, Sizes, header};
 use crate::procfs::Segment;
 use crate::reader::Reader;
@@ -195,6 +195,9 @@ pub(crate) struct Tables {
     pub limits: BTreeMap<(u32, Resource), u64>,
     pub programs: BTreeMap<u32, Vec<u8>>,
     pub had_children: bool,
+    pub ipc_namespace: u32,
+    pub pid_namespace: u32,
+    pub elsewhere: BTreeMap<u32, Elsewhere>,
 }
 
 impl Tables {
@@ -220,6 +223,15 @@ impl Tables {
 impl Kernel for Tables {
     fn segments(&mut self) -> Option<Vec<Segment>> {
         self.segments.clone()
+    }
+    fn ipc_namespace(&mut self) -> u32 {
+        self.ipc_namespace
+    }
+    fn pid_namespace(&mut self) -> u32 {
+        self.pid_namespace
+    }
+    fn segments_of(&mut self, namespace: u32) -> Elsewhere {
+        self.elsewhere.get(&namespace).cloned().unwrap_or(Elsewhere::Gone)
     }
     fn shm_file(&mut self, name: &[u8]) -> Lookup<FileFacts> {
         match self.files.get(name) {

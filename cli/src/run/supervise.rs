@@ -47,14 +47,36 @@ const GRACE: Duration = Duration::from_millis(300);
 /// Signals that end a wait for what the program has left behind.
 const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
+/// Tells what is new: at once, but never for more than a twentieth of the time.
+#[derive(Default)]
+struct News {
+    untold: bool,
+    /// When something was told last, and how long that took.
+    last: Option<(Instant, Duration)>,
+}
+
+impl News {
+    fn tell(&mut self, found: bool, tell: impl FnOnce()) {
+        self.untold |= found;
+        let rests = self.last.is_some_and(|(told, took)| told.elapsed() < took * 20);
+        if self.untold && !rests {
+            let begun = Instant::now();
+            tell();
+            self.last = Some((Instant::now(), begun.elapsed()));
+            self.untold = false;
+        }
+    }
+}
+
 impl Supervision<'_> {
     /// Until the tree has ended, or only daemons stay: how the program ended, and who stays. All signals are blocked.
-    /// `seen` is called whenever a process was found that cannot be audited.
+    /// `seen` is called when processes were found that cannot be audited, now and then.
     pub fn supervise(&mut self, mut seen: impl FnMut(&Tree)) -> (Ended, Vec<u32>) {
         let all = Set::all();
         let mut ended = None;
         let (mut visited, mut idle, mut alone) = (Instant::now(), 0u32, None::<Instant>);
         let mut visit = VISIT[0];
+        let mut news = News::default();
         loop {
             if let Some(came) = all.wait(Some(visit.saturating_sub(visited.elapsed()))) {
                 match came.signal {
@@ -84,9 +106,8 @@ impl Supervision<'_> {
                 _ => VISIT[2].min(VISIT[1] * (1 + idle / 50)),
             };
             let group = &self.group;
-            if self.tree.look(self.recorder, |pid| group.is_doorbell(pid)) {
-                seen(&self.tree);
-            }
+            let found = self.tree.look(self.recorder, |pid| group.is_doorbell(pid));
+            news.tell(found, || seen(&self.tree));
             let Some(ended) = ended else { continue };
             let daemons = self.tree.daemons();
             if daemons.is_empty() {

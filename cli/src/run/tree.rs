@@ -1,6 +1,6 @@
 //! The program's tree as /proc shows it: who is not audited and why, and who stays as a daemon.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// For so long after the start of the program it is looked at often.
 const YOUTH: Duration = Duration::from_millis(60);
 
+/// From so many on, those that are not audited are counted together where nothing is left of them.
+const MOST_TOLD: usize = 512;
 /// Most files that one process is remembered to have held.
 const MOST_HELD: usize = 4096;
 
@@ -33,6 +35,8 @@ pub struct Tree {
     waiting: HashMap<(u32, u64), Instant>,
     /// Who was found not to be audited.
     outsiders: Vec<Outsider>,
+    /// How many of them are too many.
+    most: usize,
     /// All pids that were seen.
     members: Vec<Member>,
 }
@@ -60,6 +64,7 @@ impl Tree {
             took: Duration::ZERO,
             waiting: HashMap::new(),
             outsiders: Vec::new(),
+            most: MOST_TOLD,
             members: Vec::new(),
         }
     }
@@ -90,6 +95,7 @@ impl Tree {
             args: command.to_vec(),
             why: why.to_string(),
             holds: Vec::new(),
+            others: 0,
         });
     }
 
@@ -131,9 +137,35 @@ impl Tree {
                 self.outsiders.push(outsider);
             }
         }
+        let news = self.outsiders.len() > before;
+        if self.outsiders.len() > self.most {
+            self.fold();
+        }
         self.looked = Instant::now();
         self.took = begun.elapsed();
-        self.outsiders.len() > before
+        news
+    }
+
+    /// Those that have ended and left nothing that is still there are counted with the first of their program and reason.
+    fn fold(&mut self) {
+        let now = Tables::now();
+        let files: HashSet<(u64, u64)> = now.files.iter().flatten().map(|(_, facts)| (facts.dev, facts.ino)).collect();
+        let makers: HashSet<u32> = now.segments.iter().flatten().map(|segment| segment.cpid).collect();
+        let running: HashSet<u32> = self.members.iter().map(|member| member.pid).collect();
+        let mut first: HashMap<(Vec<u8>, String), usize> = HashMap::new();
+        let mut kept: Vec<Outsider> = Vec::new();
+        for outsider in std::mem::take(&mut self.outsiders) {
+            let stays = running.contains(&outsider.pid)
+                || makers.contains(&outsider.pid)
+                || outsider.holds.iter().any(|file| files.contains(file));
+            let at = *first.entry((outsider.exe.bytes().to_vec(), outsider.why.clone())).or_insert(kept.len());
+            match kept.get_mut(at).filter(|_| !stays) {
+                Some(alike) => alike.others += 1 + outsider.others,
+                None => kept.push(outsider),
+            }
+        }
+        self.most = MOST_TOLD.max(2 * kept.len());
+        self.outsiders = kept;
     }
 
     /// What those that are not audited hold now.
@@ -173,6 +205,7 @@ impl Tree {
             args: procfs::cmdline(&arguments).map(Bytes::from).collect(),
             why,
             holds: held(member.pid),
+            others: 0,
         })
     }
 
@@ -262,4 +295,37 @@ fn children(pid: u32) -> Vec<u32> {
     lists
         .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_of_whom_nothing_is_left_are_counted_with_the_first() {
+        let mut tree = Tree::new(Path::new("/libshmaudit.so"));
+        // Beyond any pid that there can be.
+        let outsider = |number: u32, why: &str| Outsider {
+            pid: (1 << 30) + number,
+            ppid: 1,
+            starttime: 1,
+            seen: 0,
+            uid: None,
+            exe: Bytes::from(&b"/bin/static"[..]),
+            args: Vec::new(),
+            why: why.to_string(),
+            holds: vec![(u64::MAX, u64::from(number))],
+            others: 0,
+        };
+        tree.outsiders = (0..600).map(|number| outsider(number, "it is statically linked")).collect();
+        tree.outsiders.push(outsider(600, "another reason"));
+        tree.outsiders[7].pid = std::process::id();
+        tree.members = vec![Member { pid: std::process::id(), ppid: 1, session: 1, starttime: 1 }];
+        tree.fold();
+        let left: Vec<(u32, u64)> = tree.outsiders.iter().map(|one| (one.pid & !(1 << 30), one.others)).collect();
+        assert_eq!(left, [(0, 598), (std::process::id(), 0), (600, 0)]);
+        tree.fold();
+        assert_eq!(tree.outsiders.len(), 3);
+        assert_eq!(tree.outsiders.iter().map(|one| one.others + 1).sum::<u64>(), 601);
+    }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::compact::compact_later;
 use super::is_session;
 use super::told::Told;
 use crate::world::World;
@@ -18,13 +19,14 @@ pub struct Limits {
     pub age: Duration,
     /// Bytes of all of them; beyond, the oldest go first.
     pub bytes: u64,
-    /// Bytes of one session's stored calls; beyond, its oldest go.
-    pub units: u64,
+    /// Bytes that one session stores beside its recorder while it runs: calls, processes, files that they had loaded;
+    /// beyond, the oldest go.
+    pub session: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { age: Duration::from_secs(30 * 24 * 3600), bytes: 4 << 30, units: 512 << 20 }
+        Limits { age: Duration::from_secs(30 * 24 * 3600), bytes: 4 << 30, session: 512 << 20 }
     }
 }
 
@@ -80,7 +82,8 @@ pub fn is_live(told: &Told) -> bool {
     of_now && World.alive(told.supervisor.pid, told.supervisor.starttime, told.started)
 }
 
-/// Removes what is too old, and then the oldest of what is too much; never one that runs. What was removed.
+/// Removes what is too old, and then the oldest of what is too much; never one that runs. What is kept gives back what it
+/// has not used. What was removed.
 pub fn prune(limits: Limits) -> Vec<Found> {
     let now = SystemTime::now();
     let (mut kept, mut removed) = (all(), Vec::new());
@@ -90,9 +93,14 @@ pub fn prune(limits: Limits) -> Vec<Found> {
     kept.pop();
     for found in kept {
         let live = Told::read(&found.path).is_ok_and(|told| is_live(&told));
-        if (old(&found) || total > limits.bytes) && !live && remove(&found.path) {
+        if live {
+            continue;
+        }
+        if (old(&found) || total > limits.bytes) && remove(&found.path) {
             total = total.saturating_sub(found.bytes);
             removed.push(found);
+        } else {
+            compact_later(&found.path);
         }
     }
     removed
@@ -102,6 +110,8 @@ pub fn prune(limits: Limits) -> Vec<Found> {
 pub fn remove(path: &Path) -> bool {
     for name in [super::UNITS, super::PROCESSES, super::MODULES, super::RECORDER, super::TOLD] {
         let _ = fs::remove_file(path.join(name));
+        // Of a supervisor that was killed as it wrote it anew.
+        let _ = fs::remove_file(path.join(format!("{name}.new")));
     }
     fs::remove_dir(path).is_ok()
 }

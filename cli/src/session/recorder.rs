@@ -81,21 +81,6 @@ impl Recorder {
         self.set(header::LAST_TICKS, clock::ticks());
         self.set(header::LAST_UNIX, clock::unix());
     }
-
-    /// Pages that hold nothing, as (byte offset, bytes): they need no room on the disk any more once nobody writes to them.
-    pub fn empty_parts(&self) -> Vec<(u64, u64)> {
-        const PAGE: usize = 4096 / 8;
-        let empty = |page: &[AtomicU64]| page.iter().all(|word| word.load(Ordering::Relaxed) == 0);
-        let mut parts: Vec<(u64, u64)> = Vec::new();
-        for (number, page) in self.words().chunks(PAGE).enumerate().filter(|(_, page)| empty(page)) {
-            let (at, length) = (number as u64 * 4096, page.len() as u64 * 8);
-            match parts.last_mut() {
-                Some((from, so_far)) if *from + *so_far == at => *so_far += length,
-                _ => parts.push((at, length)),
-            }
-        }
-        parts
-    }
 }
 
 impl Words for Recorder {

@@ -2,18 +2,19 @@
 //! processes and of their files before their places are used again.
 //!
 //! Nothing is stored before it is needed: the last turn of the ring is always read in the recorder itself, so that a
-//! record that ends late has its end there.
+//! record that ends late has its end there. And nothing grows without a bound: of calls the latest are kept, of processes
+//! and their files those that can still be asked for and then the latest. What goes is counted in the recorder's header.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{FallocateFlags, fallocate};
 use shmaudit_core::layout::{Region, header, module, process};
 use shmaudit_core::record::UNIT_WORDS;
 
+use super::shorten::{Known, shorten};
 use super::{MODULES, PROCESSES, Recorder, UNITS};
 
 /// Bytes of a unit.
@@ -23,29 +24,80 @@ const PART: u64 = 4096;
 /// Module records at the end of the table that may still be being written.
 const YOUNG_MODULES: u64 = 64;
 
+/// Records of a table that are stored, one after another.
+struct Records {
+    name: &'static str,
+    file: Option<File>,
+    /// Bytes that are in it.
+    bytes: u64,
+    /// Bytes from which it is made shorter, and what it then has at least.
+    most: u64,
+    least: u64,
+}
+
+impl Records {
+    fn new(name: &'static str, most: u64) -> Records {
+        Records { name, file: None, bytes: 0, most, least: 0 }
+    }
+
+    fn add(&mut self, directory: &Path, records: &[u8]) -> io::Result<()> {
+        open(&mut self.file, directory, self.name)?.write_all_at(records, self.bytes)?;
+        self.bytes += records.len() as u64;
+        Ok(())
+    }
+
+    /// Whether it has become too long. What cannot go is not looked through again before there is as much once more.
+    fn is_too_long(&self) -> bool {
+        self.bytes > self.most.max(2 * self.least)
+    }
+
+    /// Drops what is not needed, the oldest first, until half of the room is left. How many records went.
+    fn shorten(
+        &mut self,
+        directory: &Path,
+        record: usize,
+        is_needed: impl Fn(&[u8]) -> bool,
+        goes: impl FnMut(&[u8]),
+    ) -> io::Result<u64> {
+        let shorter = shorten(directory, self.name, record, self.most / 2, is_needed, goes)?;
+        (self.file, self.bytes, self.least) = (Some(shorter.file), shorter.bytes, shorter.needed);
+        Ok(shorter.dropped)
+    }
+}
+
 /// Where it is stored.
 pub struct Store {
     directory: PathBuf,
     units: Option<File>,
-    processes: Option<File>,
-    modules: Option<File>,
-    /// Most bytes of units; then the oldest half goes.
-    most: u64,
+    /// Units that their file has room for: the one of position p is at p modulo that.
+    room: u64,
+    processes: Records,
+    modules: Records,
     /// Why storing does not work any more.
     refused: Option<io::Error>,
 }
 
 impl Store {
-    /// In a session's directory.
-    pub fn new(directory: &Path, most: u64) -> Store {
-        let directory = directory.to_path_buf();
-        Store { directory, units: None, processes: None, modules: None, most, refused: None }
+    /// In a session's directory, and there at most so many bytes: half of them for calls, a quarter each for processes and
+    /// for the files that they had loaded.
+    pub fn new(directory: &Path, most: u64, recorder: &Recorder) -> Store {
+        let room = (most / 2 / (PART * UNIT)).max(1) * PART;
+        recorder.set(header::STORED_UNITS, room);
+        Store {
+            directory: directory.to_path_buf(),
+            units: None,
+            room,
+            processes: Records::new(PROCESSES, most / 4),
+            modules: Records::new(MODULES, most / 4),
+            refused: None,
+        }
     }
 
     /// Stores what has become old. How full the ring's unstored part had become, in 256ths: when to come again.
     pub fn tick(&mut self, recorder: &Recorder) -> u64 {
         let full = self.units(recorder);
         let stored = self.processes(recorder).and_then(|()| self.modules(recorder));
+        let stored = stored.and_then(|()| self.shorten(recorder));
         self.note(stored);
         full
     }
@@ -81,8 +133,11 @@ impl Store {
             }
             let at = (from % units) as usize * UNIT_WORDS;
             let part = bytes(&ring[at..at + PART as usize * UNIT_WORDS]);
-            let stored =
-                open(&mut self.units, &self.directory, UNITS).and_then(|file| file.write_all_at(&part, from * UNIT));
+            // Who reads meanwhile is told before it is written over.
+            let kept = (from + PART).saturating_sub(self.room);
+            recorder.at(header::KEPT_FROM).fetch_max(kept, Ordering::AcqRel);
+            let place = from % self.room * UNIT;
+            let stored = open(&mut self.units, &self.directory, UNITS).and_then(|file| file.write_all_at(&part, place));
             if stored.is_err() {
                 recorder.at(header::UNITS_LOST).fetch_add(PART, Ordering::Relaxed);
                 self.note(stored);
@@ -90,21 +145,7 @@ impl Store {
             from += PART;
             recorder.at(header::DRAINED).store(from, Ordering::Release);
         }
-        self.forget(recorder, from);
         full
-    }
-
-    /// Gives the oldest half of the units back to the disk when there are too many.
-    fn forget(&mut self, recorder: &Recorder, drained: u64) {
-        let kept = recorder.get(header::KEPT_FROM);
-        let Some(file) = self.units.as_ref().filter(|_| (drained - kept.min(drained)) * UNIT > self.most) else {
-            return;
-        };
-        let until = (kept + (drained - kept) / 2) / PART * PART;
-        recorder.at(header::KEPT_FROM).store(until, Ordering::Release);
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let punched = fallocate(file, hole, kept * UNIT, (until - kept) * UNIT);
-        self.note(punched.map_err(io::Error::from));
     }
 
     /// From half a table on, those that have ended.
@@ -124,7 +165,7 @@ impl Store {
             let mut bytes = bytes(record);
             let stored = process::STATE_ENDED | (slot as u64 + 1) << 32;
             bytes[..8].copy_from_slice(&stored.to_le_bytes());
-            open(&mut self.processes, &self.directory, PROCESSES)?.write_all(&bytes)?;
+            self.processes.add(&self.directory, &bytes)?;
             state.store(process::STATE_SAVED, Ordering::Release);
         }
         Ok(())
@@ -143,10 +184,30 @@ impl Store {
         }
         for number in saved..written - YOUNG_MODULES {
             let at = (number % room) as usize * WORDS;
-            let file = open(&mut self.modules, &self.directory, MODULES)?;
-            file.write_all_at(&bytes(&table[at..at + WORDS]), number * module::BYTES as u64)?;
+            self.modules.add(&self.directory, &bytes(&table[at..at + WORDS]))?;
         }
         recorder.at(header::MODULES_SAVED).store(written - YOUNG_MODULES, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes room where there are too many.
+    fn shorten(&mut self, recorder: &Recorder) -> io::Result<()> {
+        if !self.processes.is_too_long() && !self.modules.is_too_long() {
+            return Ok(());
+        }
+        let known = Known::of(recorder, &self.directory)?;
+        if self.processes.is_too_long() {
+            let goes = |record: &[u8]| {
+                recorder.at(header::DROPPED_UNTIL).fetch_max(Known::began(record), Ordering::Relaxed);
+            };
+            let needs = |record: &[u8]| known.needs_process(record);
+            let went = self.processes.shorten(&self.directory, process::BYTES, needs, goes)?;
+            recorder.at(header::PROCESSES_DROPPED).fetch_add(went, Ordering::Relaxed);
+        }
+        if self.modules.is_too_long() {
+            let needs = |record: &[u8]| known.needs_module(record);
+            self.modules.shorten(&self.directory, module::BYTES, needs, |_| {})?;
+        }
         Ok(())
     }
 }
@@ -159,10 +220,12 @@ fn bytes(words: &[AtomicU64]) -> Vec<u8> {
 fn open<'f>(file: &'f mut Option<File>, directory: &Path, name: &str) -> io::Result<&'f mut File> {
     match file {
         Some(file) => Ok(file),
-        None => {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-            Ok(file.insert(options.open(directory.join(name))?))
-        }
+        None => Ok(file.insert(create(&directory.join(name))?)),
     }
+}
+
+/// A new file, ours alone.
+pub fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }

@@ -27,7 +27,7 @@ impl Mapped {
     }
 
     /// A file in a session's directory, where links are nobody's.
-    fn inside(directory: &Path, name: &str) -> io::Result<Mapped> {
+    pub(super) fn inside(directory: &Path, name: &str) -> io::Result<Mapped> {
         let mut options = OpenOptions::new();
         Mapped::of(options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(directory.join(name))?)
     }
@@ -63,7 +63,7 @@ impl Mapped {
     }
 
     /// One that may be missing.
-    fn beside(directory: &Path, name: &str) -> io::Result<Mapped> {
+    pub(super) fn beside(directory: &Path, name: &str) -> io::Result<Mapped> {
         match Mapped::inside(directory, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mapped::nothing()),
             opened => opened,
@@ -99,6 +99,8 @@ pub struct Stored {
     /// Position before which units are read where they are stored.
     head: u64,
     modules_saved: u64,
+    /// Units that the file of stored ones has room for, where it is written in turns.
+    room: u64,
 }
 
 /// Most units that a head is believed to have come to.
@@ -128,7 +130,8 @@ impl Stored {
         let own = regions.map(|(offset, length)| (offset / 8, length / 8));
         let mut header: Vec<u64> = (0..HEADER_BYTES / 8).map(|word| recorder.word(word).unwrap_or(0)).collect();
         let head = header[header::HEAD];
-        let modules_saved = header[header::MODULES_SAVED].min(modules.records(module::BYTES / 8));
+        let stored_modules = modules.records(module::BYTES / 8) as usize;
+        let modules_saved = if stored_modules > 0 { header[header::MODULES_SAVED] } else { 0 };
         let mut told = own;
         if header[header::SESSION] == 1 && head < MOST_UNITS {
             let slots = own[Region::Processes as usize].1 / (process::BYTES / 8);
@@ -141,7 +144,7 @@ impl Stored {
             let stored = processes.records(process::BYTES / 8) as usize;
             let lengths = [
                 (Region::Processes, own[Region::Processes as usize].1 + stored * process::BYTES / 8),
-                (Region::Modules, own[Region::Modules as usize].1 + modules_saved as usize * module::BYTES / 8),
+                (Region::Modules, own[Region::Modules as usize].1 + stored_modules * module::BYTES / 8),
                 (Region::Ring, units as usize * UNIT_WORDS),
             ];
             let mut at = recorder.words().max(HEADER_BYTES / 8);
@@ -156,11 +159,12 @@ impl Stored {
             if stored > 0 {
                 header[header::PROCESSES] = (slots + stored) as u64;
             }
-            if modules_saved > 0 {
-                header[header::MODULES] = places as u64 + modules_saved;
+            if stored_modules > 0 {
+                header[header::MODULES] = (places + stored_modules) as u64;
             }
         }
-        Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved })
+        let room = header[header::STORED_UNITS];
+        Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved, room })
     }
 
     /// The position that the next record has when this was opened.
@@ -182,8 +186,9 @@ impl Stored {
         if position.saturating_add(units) >= live {
             return self.recorder.word(start + (position % units.max(1)) as usize * UNIT_WORDS + of_unit);
         }
-        // What was not stored in time is not there.
-        Some(self.units.word(word).unwrap_or(0))
+        // What was not stored in time, or is not any more, is not there: the unit's tag is another's.
+        let place = position.checked_rem(self.room).unwrap_or(position) as usize;
+        Some(self.units.word(place * UNIT_WORDS + of_unit).unwrap_or(0))
     }
 
     fn module_word(&self, word: usize) -> Option<u64> {
@@ -192,7 +197,8 @@ impl Stored {
         let Some(stored) = word.checked_sub(length) else {
             // A place that was not used again holds what is stored too.
             let (place, places) = ((word / WORDS) as u64, (length / WORDS) as u64);
-            let written = self.recorder.word(header::MODULES).unwrap_or(0).min(self.modules_saved + places);
+            let written =
+                self.recorder.word(header::MODULES).unwrap_or(0).min(self.modules_saved.saturating_add(places));
             let turns = written.checked_sub(place + 1).map(|since| since / places.max(1));
             let number = turns.map(|turns| place + turns * places);
             let again = number.is_some_and(|number| number < self.modules_saved);

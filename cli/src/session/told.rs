@@ -76,6 +76,9 @@ pub struct Outsider {
     /// Files of the shm mount that it was seen to hold: (device, inode).
     #[serde(default)]
     pub holds: Vec<(u64, u64)>,
+    /// So many more of this program, for the same reason, ended and left nothing that was still there.
+    #[serde(default)]
+    pub others: u64,
 }
 
 /// The end of a session.
@@ -174,6 +177,7 @@ impl Told {
             args: outsider.args.iter().map(|arg| arg.bytes().to_vec()).collect(),
             why: outsider.why.clone(),
             holds: outsider.holds.clone(),
+            others: outsider.others,
         };
         Supervised {
             started: self.started,

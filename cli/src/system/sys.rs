@@ -82,6 +82,21 @@ pub fn lease_is_whole(file: impl AsFd) -> bool {
     lease == libc::F_WRLCK
 }
 
+/// Whether nobody else has the file open or mapped, as far as the kernel grants a lease on it; the lease is given back.
+pub fn is_nobody_elses(file: impl AsFd) -> bool {
+    // SAFETY: SIG_IGN runs no code of ours.
+    let before = unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+    let granted = take_lease(&file).is_ok();
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; what is set again is what was there, or nothing.
+    unsafe {
+        libc::fcntl(file.as_fd().as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK);
+        if before != libc::SIG_ERR {
+            libc::signal(libc::SIGIO, before);
+        }
+    }
+    granted
+}
+
 /// Has SIGIO ignored for the rest of this process's life.
 pub fn ignore_sigio() {
     // SAFETY: SIG_IGN runs no code of ours.

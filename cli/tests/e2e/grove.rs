@@ -120,7 +120,7 @@ fn shrunk(mut case: Case, mut wrong: String) -> Result<(Case, String), Stop> {
 }
 
 /// A leak: segment or file, its id or name, its bytes.
-type Leak = (String, u64);
+pub type Leak = (String, u64);
 
 fn run(case: Case) -> Result<Outcome, Stop> {
     let program = build::own("grove", &Variant::plain())?;
@@ -170,7 +170,7 @@ fn run(case: Case) -> Result<Outcome, Stop> {
 }
 
 /// A line of what is there; nothing for a segment that is marked for removal.
-fn kernels(line: &str) -> Option<Leak> {
+pub fn kernels(line: &str) -> Option<Leak> {
     const SHM_DEST: u32 = 0o1000;
     let mut words = line.split(' ');
     let (kind, name, size) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
@@ -178,7 +178,8 @@ fn kernels(line: &str) -> Option<Leak> {
     if doomed { None } else { Some((format!("{kind} {name}"), size)) }
 }
 
-fn told(finding: &Value) -> Leak {
+/// A finding's object.
+pub fn told(finding: &Value) -> Leak {
     let object = &finding["object"];
     let name = match object["name"].as_str() {
         Some(name) => format!("file {name}"),

@@ -38,8 +38,8 @@ struct Program {
 }
 
 macro_rules! script {
-    ($name:literal) => {
-        include_str!(concat!("real/", $name, ".sh"))
+    ($($name:literal),+) => {
+        concat!($(include_str!(concat!("real/", $name, ".sh"))),+)
     };
 }
 
@@ -61,15 +61,15 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "PostgreSQL",
         does: "server; pgbench with 4 clients, parallel queries; stopped",
-        script: script!("postgresql"),
+        script: script!("postgresql_server", "postgresql"),
         version: "$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/postgres --version | cut -d ' ' -f 1-3",
         needs: &["setpriv", "/usr/lib/postgresql"],
         ..PROGRAM
     },
     Program {
         name: "PostgreSQL, killed",
-        does: "postmaster killed by SIGKILL, started again: what it leaves is in the report, suppressed, and removed by the next start",
-        script: script!("postgresql_killed"),
+        does: "postmaster killed by SIGKILL, started again: what it leaves is in the report, suppressed, and removed or made anew by the next start",
+        script: script!("postgresql_server", "postgresql_killed"),
         version: "$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/postgres --version | cut -d ' ' -f 1-3",
         needs: &["setpriv", "pgrep", "/usr/lib/postgresql"],
         more: killed,
@@ -338,6 +338,21 @@ fn killed(work: &Path) -> Verdict {
     let suppressed: u64 =
         report["suppressed"].as_array().into_iter().flatten().filter_map(|rule| rule["count"].as_u64()).sum();
     check!(suppressed == 3, "{suppressed} suppressed instead of 3:\n{report:#}");
+    for (name, states) in [("left", &["there"][..]), ("restarted", &["renewed", "gone"]), ("stopped", &["gone"])] {
+        let report: Value = serde_json::from_slice(&std::fs::read(work.join(format!("told.{name}")))?)?;
+        let leaks = report["findings"].as_array().into_iter().flatten();
+        let leaks = leaks.filter(|finding| finding["kind"].as_str().is_some_and(|kind| kind.ends_with("-leak")));
+        let mut told: Vec<(&Value, u64)> = Vec::new();
+        for leak in leaks {
+            check!(states.iter().any(|state| leak["now"] == *state), "{name}: {leak:#}");
+            check!(leak["event"]["stack"].as_array().is_some_and(|stack| stack.len() > 3), "{name}: {leak:#}");
+            told.push((&leak["kind"], leak["bytes"].as_u64().unwrap_or(0)));
+        }
+        told.sort_by_key(|&(_, bytes)| bytes);
+        let segments = told.iter().filter(|(kind, _)| **kind == "sysv-leak").count();
+        let sizes: Vec<u64> = told.iter().map(|&(_, bytes)| bytes).collect();
+        check!(segments == 1 && sizes == left, "{name}: {told:?} instead of one segment and two objects of {left:?}");
+    }
     // What the next start did with them.
     let log = std::fs::read_to_string(work.join("again.log"))?;
     for object in &objects {

@@ -2,9 +2,12 @@
 //!
 //! Here is what the trials share; each file owns one side of it.
 
+mod amid;
+mod bounds;
 mod deaths;
 mod endings;
 mod history;
+mod namespaces;
 mod outsiders;
 mod places;
 mod terminal;
@@ -25,9 +28,12 @@ pub fn add(trials: &mut Trials) {
     endings::add(trials);
     terminal::add(trials);
     deaths::add(trials);
+    amid::add(trials);
     outsiders::add(trials);
+    namespaces::add(trials);
     verdicts::add(trials);
     history::add(trials);
+    bounds::add(trials);
     places::add(trials);
 }
 

@@ -51,6 +51,9 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
     };
     let unconfirmed = match (fate.presence, posix) {
         (Presence::Unknown, true) => " (not confirmed: /dev/shm could not be read)",
+        (Presence::Unknown, false) if object.id.dev != 0 => {
+            " (not confirmed: that namespace is still there, and its segments could not be read)"
+        }
         (Presence::Unknown, false) => " (not confirmed: /proc/sysvipc/shm could not be read)",
         _ => "",
     };
@@ -61,7 +64,7 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
         say::who(world.ledger, created),
     );
     Draft {
-        hint: Hint { advice: kind.hint(), command: Some(remover(object)) },
+        hint: Hint { advice: kind.hint(), command: remover(world, object) },
         object: Some(index),
         bytes: fate.size,
         event: Some(created),
@@ -70,11 +73,12 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
 }
 
 /// The command that removes an object.
-fn remover(object: &Object) -> String {
-    match object.name.as_deref() {
-        Some(name) => format!("rm -f {}", say::shell_word(&[SHM_MOUNT, name].concat())),
-        None => format!("ipcrm -m {}", object.id.shmid()),
-    }
+fn remover(world: &World, object: &Object) -> Option<String> {
+    Some(match (object.name.as_deref(), object.id.dev) {
+        (Some(name), _) => format!("rm -f {}", say::shell_word(&[SHM_MOUNT, name].concat())),
+        (None, 0) => format!("ipcrm -m {}", object.id.shmid()),
+        (None, space) => say::remover_elsewhere(world.somebody_in(space)?, object.id.shmid()),
+    })
 }
 
 /// A segment that is marked for removal and still attached by somebody who stays.
@@ -87,7 +91,9 @@ fn kept(world: &mut World, index: ObjectIndex, object: &Object, fate: Fate) -> O
     if others == 0 {
         return None;
     }
-    let living = world.living().to_vec();
+    let ledger = world.ledger;
+    let near = |&&(slot, pid): &&(crate::record::Slot, u32)| ledger.space(slot, pid) == object.id.dev;
+    let living: Vec<_> = world.living().iter().filter(near).copied().collect();
     let mut candidates: Vec<u32> = living.iter().map(|&(_, pid)| pid).collect();
     candidates.push(fate.lpid);
     let holder = match world.who_attached(object.id.shmid(), &candidates) {

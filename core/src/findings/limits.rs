@@ -137,7 +137,8 @@ impl Rule for LimitHit {
         }
         let Some((full, asked)) = full(event) else { return };
         // Less than was asked for is another matter: the segment is there.
-        if full == Full::Segment && ledger.object_keyed(event.arg(0) as u32 as i32).is_some() {
+        let keyed = || ledger.object_keyed(ledger.space(event.process, event.pid), event.arg(0) as u32 as i32);
+        if full == Full::Segment && keyed().is_some() {
             return;
         }
         let moment = ledger.moment(event);

@@ -19,6 +19,9 @@ use crate::procfs::Segment;
 use crate::record::{Event, Family, ObjectId, State};
 use crate::supervised::{Outsider, Supervised};
 
+/// How an audited process makes what no call of it tells of.
+const PAST_US: &str = " by a bare system call, or in a module loaded with RTLD_DEEPBIND, whose calls pass by the audit";
+
 /// How far the clock of file times may lie behind the wall clock.
 const SLACK_NS: u64 = 20_000_000;
 
@@ -47,7 +50,7 @@ impl Rule for Outside {
             _ => 0,
         };
         if let Some(pid) = u32::try_from(pid).ok().filter(|&pid| pid != 0) {
-            self.begun.insert(pid, event.ticks);
+            self.begun.insert(pid, began(event));
         }
     }
 
@@ -61,6 +64,16 @@ impl Rule for Outside {
         let anybody = !supervised.outsiders.is_empty() || !unseen.is_empty();
         findings.extend(segments(world, supervised, &pids, anybody));
         findings.extend(files(world, supervised));
+    }
+}
+
+/// When a call began: on a busy machine who was spawned may be at work long before the spawn comes back.
+fn began(event: &Event) -> u64 {
+    match (event.state, event.took) {
+        (State::Begun, _) => event.ticks,
+        // Longer than a record can tell.
+        (State::Done, u32::MAX) => 0,
+        (State::Done, took) => event.ticks.saturating_sub(u64::from(took)),
     }
 }
 
@@ -86,7 +99,8 @@ impl Outside {
         let all: BTreeMap<u32, (u64, Vec<u8>)> =
             begun.chain(replaced).map(|(pid, time, before)| (pid, (time, before))).collect();
         all.into_iter()
-            .filter(|&(pid, (time, _))| !after(pid, time))
+            // Whose record was dropped had one.
+            .filter(|&(pid, (time, _))| time > ledger.whole_since() && !after(pid, time))
             .map(|(pid, (_, before))| Unseen { pid, before })
             .collect()
     }
@@ -100,11 +114,12 @@ fn unaudited(supervised: &Supervised, unseen: &[Unseen], findings: &mut Vec<Draf
     }
     for ((exe, why), outsiders) in alike {
         let Some(first) = outsiders.first() else { continue };
-        let others = outsiders.len().saturating_sub(1) as u64;
+        let all = outsiders.iter().map(|outsider| outsider.others.saturating_add(1)).fold(0, u64::saturating_add);
+        let others = all.saturating_sub(1);
         let more = if others == 0 { String::new() } else { format!(" (and {} of it)", say::number(others, "other")) };
         let name = if exe.is_empty() { "of an unknown program".into() } else { format!("({})", say::escaped(exe)) };
         findings.push(Draft {
-            count: outsiders.len() as u64,
+            count: all,
             process: Some((first.pid, first.exe.clone())),
             ..Draft::new(Kind::UnauditedProcess, format!("process {} {name}{more} was not audited: {why}.", first.pid))
         });
@@ -144,9 +159,15 @@ fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybod
     new.filter_map(|segment| {
         let certain = segment.cpid != 0 && pids.contains(&segment.cpid);
         let likely = anybody && segment.cuid == supervised.uid && segment.nattch == 0;
-        let by = match segment.cpid {
-            0 => "a process of another pid namespace".into(),
-            pid => format!("process {pid}"),
+        let outsider = supervised.outsiders.iter().find(|outsider| outsider.pid == segment.cpid);
+        let audited = world.ledger.processes().iter().rev().find(|process| process.pid == segment.cpid);
+        let (by, why) = match (segment.cpid, outsider, audited) {
+            (0, ..) => ("a process of another pid namespace".into(), ""),
+            (pid, Some(outsider), _) if !outsider.exe.is_empty() => {
+                (format!("{}[{pid}]", say::escaped(say::base_name(&outsider.exe))), ", which was not audited")
+            }
+            (_, None, Some(process)) => (say::process(world.ledger, process.slot, process.pid), PAST_US),
+            (pid, ..) => (format!("process {pid}"), ""),
         };
         let strange = Strange {
             id: ObjectId::sysv(segment.shmid),
@@ -156,7 +177,7 @@ fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybod
             mode: segment.mode(),
         };
         let what = format!(
-            "System V segment {} (shmid {}) of {}, made by {by},",
+            "System V segment {} (shmid {}) of {}, made by {by}{why},",
             say::key(segment.key),
             segment.shmid,
             say::size(segment.size)

@@ -65,8 +65,8 @@ pub(super) fn is_refused_by_id(ledger: &Ledger, event: &Event) -> bool {
 }
 
 /// The key that a `shmget` asks by, as [`hash_name`] makes them of names.
-fn hash_key(key: i32) -> u64 {
-    mix(&[u64::from(key as u32)])
+fn hash_key(key: i32, space: u64) -> u64 {
+    mix(&[u64::from(key as u32), space])
 }
 
 impl Rule for UseAfterRemove {
@@ -80,6 +80,7 @@ impl Rule for UseAfterRemove {
         if event.state != State::Done {
             return;
         }
+        let space = ledger.space(event.process, event.pid);
         match event.call {
             Call::ShmOpen | Call::Open | Call::Openat | Call::Creat => match (name_of(event), event.errno) {
                 (Some(name), 0) => self.came_back(hash_name(name)),
@@ -95,14 +96,14 @@ impl Rule for UseAfterRemove {
             }
             Call::Shmget => match (event.arg(0) as u32 as i32, event.errno) {
                 (0, _) => {}
-                (key, 0) => self.came_back(hash_key(key)),
-                (key, ENOENT) => self.miss(ledger, event, hash_key(key)),
+                (key, 0) => self.came_back(hash_key(key, space)),
+                (key, ENOENT) => self.miss(ledger, event, hash_key(key, space)),
                 _ => {}
             },
             Call::Shmctl if event.errno == 0 && event.arg(1) & !IPC_64 == IPC_RMID => {
                 let key = object.and_then(|index| ledger.object(index)?.key).filter(|&key| key != 0);
-                if let Some(key) = key.filter(|&key| ledger.object_keyed(key) == object) {
-                    self.remove(hash_key(key), object);
+                if let Some(key) = key.filter(|&key| ledger.object_keyed(space, key) == object) {
+                    self.remove(hash_key(key, space), object);
                 }
             }
             Call::Shmctl | Call::Shmat if is_refused_by_id(ledger, event) && event.object.family == Family::Sysv => {

@@ -92,12 +92,23 @@ pub(crate) fn label(object: &Object) -> String {
             None => format!("the object of inode {}", object.id.ino),
         },
         Family::Memfd => format!("memfd {}", name("without a name")),
-        Family::Sysv => match object.key {
-            Some(known) => format!("segment {} (shmid {})", key(known), object.id.shmid()),
-            None => format!("segment of shmid {}", object.id.shmid()),
-        },
+        Family::Sysv => {
+            let of = match object.id.dev {
+                0 => String::new(),
+                namespace => format!(" of IPC namespace {namespace}"),
+            };
+            match object.key {
+                Some(known) => format!("segment {} (shmid {}){of}", key(known), object.id.shmid()),
+                None => format!("segment of shmid {}{of}", object.id.shmid()),
+            }
+        }
         Family::None => "an unknown object".to_owned(),
     }
+}
+
+/// The command that removes a segment of the IPC namespace that this process is in.
+pub(crate) fn remover_elsewhere(process: u32, shmid: i32) -> String {
+    format!("nsenter -i -t {process} ipcrm -m {shmid}")
 }
 
 /// A process: `prog[123]`.

@@ -45,7 +45,7 @@ impl Rule for SizeMismatch {
         let (object, key, asked) = match event.call {
             Call::Shmget if event.arg(0) != 0 => {
                 let key = event.arg(0) as u32 as i32;
-                (ledger.object_keyed(key), key, event.arg(1))
+                (ledger.object_keyed(ledger.space(event.process, event.pid), key), key, event.arg(1))
             }
             Call::Mmap if event.arg(1) == 0 && event.object.family != Family::None => (object, 0, 0),
             _ => return,

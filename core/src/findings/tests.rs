@@ -14,7 +14,9 @@ use crate::testing::{BEGAN, Image, Tables, event};
 mod drafts;
 mod limits;
 mod mistakes;
+mod outside;
 mod pages;
+mod spaces;
 
 const BEGAN_SECONDS: u64 = BEGAN / 1_000_000_000;
 const LAST: Option<Concluding> = Some(Concluding { slot: 0, pid: 100, exiting: true });

@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::kernel::{FileFacts, Kernel, Lookup, Segment};
+use crate::kernel::{Elsewhere, FileFacts, Kernel, Lookup, Segment};
 use crate::ledger::{Ledger, Makes, Making};
 use crate::record::{Family, ObjectId};
 
@@ -16,19 +16,22 @@ pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
     if ledger.makings().is_empty() {
         return;
     }
-    let segments = kernel.segments().unwrap_or_default();
+    let mut tables: BTreeMap<u64, Vec<Segment>> = BTreeMap::new();
     let files = kernel.shm_files().unwrap_or_default();
     let mut taken = BTreeSet::new();
     for number in 0..ledger.makings().len() {
         let Some(making) = ledger.makings().get(number) else { return };
         let found = match &making.makes {
             Makes::Segment { .. } => {
+                let space = ledger.space(making.begun.process, making.begun.pid);
+                let segments = tables.entry(space).or_insert_with(|| table(space, kernel));
+                let id = |segment: &Segment| ObjectId { dev: space, ..ObjectId::sysv(segment.shmid) };
                 let mut unknown = segments.iter().filter(|segment| {
-                    !taken.contains(&segment.shmid) && !is_known(ledger, segment) && fits(making, segment)
+                    !taken.contains(&id(segment)) && !is_known(ledger, id(segment)) && fits(making, segment)
                 });
                 unknown.next().map(|segment| {
-                    taken.insert(segment.shmid);
-                    ObjectId::sysv(segment.shmid)
+                    taken.insert(id(segment));
+                    id(segment)
                 })
             }
             Makes::File { name } => match kernel.shm_file(name) {
@@ -43,6 +46,17 @@ pub fn settle_makings(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
         if let Some(id) = found {
             ledger.made(number, id);
         }
+    }
+}
+
+/// The segments of a namespace, as far as they can be read.
+fn table(space: u64, kernel: &mut dyn Kernel) -> Vec<Segment> {
+    if space == 0 {
+        return kernel.segments().unwrap_or_default();
+    }
+    match kernel.segments_of(space as u32) {
+        Elsewhere::Open { segments, .. } => segments,
+        _ => Vec::new(),
     }
 }
 
@@ -80,8 +94,8 @@ pub fn settle_names(ledger: &mut Ledger, kernel: &mut dyn Kernel) {
 }
 
 /// Whether the records know who made it.
-fn is_known(ledger: &Ledger, segment: &Segment) -> bool {
-    let object = ledger.find(ObjectId::sysv(segment.shmid)).and_then(|index| ledger.object(index));
+fn is_known(ledger: &Ledger, id: ObjectId) -> bool {
+    let object = ledger.find(id).and_then(|index| ledger.object(index));
     object.is_some_and(|object| object.created.is_some() && object.certain)
 }
 

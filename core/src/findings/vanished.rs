@@ -82,7 +82,12 @@ impl Rule for Vanished {
                     *last = event.ended().max(*last);
                 }
             }
-            Call::Shmctl if event.errno == 0 && event.arg(1) & !IPC_64 == IPC_RMID && object.is_none() => {
+            Call::Shmctl
+                if event.errno == 0
+                    && event.arg(1) & !IPC_64 == IPC_RMID
+                    && object.is_none()
+                    && event.object.dev == 0 =>
+            {
                 self.removed.at(hash_shmid(event.object.shmid()), || ());
             }
             // A rename is noted after it: what others did to either name at that moment may stand before or behind it.
@@ -125,6 +130,8 @@ impl Rule for Vanished {
                         && !name.is_some_and(|name| self.was_being_removed(name, object.created))
                         && mount == Some(object.id.dev)
                 }
+                // Other namespaces take their segments along.
+                Family::Sysv if object.id.dev != 0 => false,
                 Family::Sysv => world.knows_segments() && self.removed.get(hash_shmid(object.id.shmid())).is_none(),
                 _ => false,
             };

@@ -3,18 +3,20 @@
 //! The kernel decides what exists; records say whose it is. Who concludes matters: a process at its own end counts
 //! itself as gone, and leaves to its living relatives what they may still remove.
 
+mod fate;
 mod system;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::kernel::{FdFacts, Kernel, Lookup, Segment, Setting, Space};
+use crate::kernel::{FdFacts, Kernel, Setting, Space};
 use crate::layout::process::{END_EXEC, END_EXIT, STATE_ENDED};
 use crate::ledger::{Ledger, Object, ObjectIndex};
 use crate::procfs::mappings;
 use crate::reader::ProcessRecord;
 use crate::record::{Family, Slot};
 use crate::supervised::Supervised;
+use fate::{Table, posix_fate, sysv_fate};
 
 /// The process that concludes, where it is one of the audited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,8 @@ pub struct World<'a> {
     supervised: Option<&'a Supervised>,
     fates: Vec<Fate>,
     living: Vec<(Slot, u32)>,
-    segments: Option<BTreeMap<i32, Segment>>,
+    /// Of the recorder's IPC namespace (0) and others.
+    tables: BTreeMap<u64, Table>,
     settings: [Option<Option<u64>>; Setting::FileMax as usize + 1],
     space: Option<Option<Space>>,
     attachers: BTreeMap<u32, Option<BTreeMap<i32, u64>>>,
@@ -92,14 +95,18 @@ impl<'a> World<'a> {
     /// Asks the kernel about everything that the ledger knows. `began`: the recorder's start in seconds since 1970.
     pub fn new(ledger: &'a Ledger, kernel: &'a mut dyn Kernel, me: Option<Concluding>, began: u64) -> World<'a> {
         let living = living(ledger.processes(), kernel, me);
-        let segments = kernel.segments().map(|segments| {
-            segments.into_iter().map(|segment| (segment.shmid, segment)).collect::<BTreeMap<i32, Segment>>()
-        });
+        let tables = Table::all(ledger, kernel);
+        let asker = kernel.pid_namespace();
         let mut fates: Vec<Fate> = Vec::new();
         for (_, object) in ledger.objects() {
             fates.push(match object.id.family {
                 Family::Posix => posix_fate(object, kernel),
-                Family::Sysv => sysv_fate(object, segments.as_ref(), began),
+                Family::Sysv => {
+                    let table = tables.get(&object.id.dev).unwrap_or(&Table::Closed);
+                    let renumbered =
+                        object.created.is_some_and(|made| ledger.has_other_pid(made.process, made.pid, asker));
+                    sysv_fate(object, table, began, renumbered)
+                }
                 _ => Fate { ours: object.created.is_some(), size: object.size.unwrap_or(0), ..Fate::default() },
             });
         }
@@ -116,7 +123,7 @@ impl<'a> World<'a> {
             supervised: None,
             fates,
             living,
-            segments,
+            tables,
             settings: Default::default(),
             space: None,
             attachers: BTreeMap::new(),
@@ -218,7 +225,9 @@ impl<'a> World<'a> {
     /// Attachments of a segment by the process that concludes, by the kernel or else by the records: they go when it ends.
     pub fn my_attachments(&self, index: ObjectIndex) -> u64 {
         let Some(me) = self.me.filter(|me| me.exiting) else { return 0 };
-        let shmid = self.ledger.object(index).map(|object| object.id.shmid());
+        let space = self.ledger.space(me.slot, me.pid);
+        let object = self.ledger.object(index).filter(|object| object.id.dev == space);
+        let shmid = object.map(|object| object.id.shmid());
         let count = match &self.my_maps {
             Some(maps) => maps.iter().filter(|mapped| mapped.shmid.is_some() && mapped.shmid == shmid).count(),
             None => {
@@ -352,47 +361,4 @@ fn held(ledger: &Ledger, living: &[(Slot, u32)]) -> BTreeSet<ObjectIndex> {
         held.extend(live.ranges.iter().map(|(_, piece)| piece.of.object));
     }
     held
-}
-
-fn posix_fate(object: &Object, kernel: &mut dyn Kernel) -> Fate {
-    let told =
-        Fate { ours: object.created.is_some(), size: object.size.unwrap_or(0), mode: object.mode, ..Fate::default() };
-    let Some(name) = object.name.as_deref().filter(|_| object.removed.is_none()) else { return told };
-    match kernel.shm_file(name) {
-        Lookup::Found(facts) if object.id.ino == 0 || (facts.dev, facts.ino) == (object.id.dev, object.id.ino) => {
-            Fate { presence: Presence::There, size: facts.size, mode: Some(facts.mode & 0o7777), ..told }
-        }
-        Lookup::Unreadable if object.removing.is_none() => Fate { presence: Presence::Unknown, ..told },
-        _ => told,
-    }
-}
-
-fn sysv_fate(object: &Object, segments: Option<&BTreeMap<i32, Segment>>, began: u64) -> Fate {
-    let told = Fate { ours: object.certain, size: object.size.unwrap_or(0), mode: object.mode, ..Fate::default() };
-    let Some(segments) = segments else {
-        let open = object.removed.is_none() && object.removing.is_none();
-        return Fate { presence: if open { Presence::Unknown } else { Presence::Gone }, ..told };
-    };
-    let Some(segment) = segments.get(&object.id.shmid()) else { return told };
-    let there = Fate {
-        presence: if segment.is_dest() { Presence::Doomed } else { Presence::There },
-        size: segment.size,
-        mode: Some(segment.mode()),
-        attached: segment.nattch,
-        lpid: segment.lpid,
-        ..told
-    };
-    let same_maker = object.created.is_some_and(|created| created.pid == segment.cpid);
-    // A key of 0 is also what a segment has once it is marked; a creator of 0 is of another pid namespace.
-    let same_key = segment.is_dest() || object.key.is_none_or(|key| key == segment.key);
-    let since = segment.ctime.saturating_add(1) >= began;
-    match (object.created, object.certain) {
-        // Removed and there without a mark: another that was given the same shmid.
-        _ if object.removed.is_some() && !segment.is_dest() => told,
-        (None, _) => there,
-        (Some(_), true) if same_key && (same_maker || segment.cpid == 0 && since) => there,
-        (Some(_), true) => told,
-        // It may have been found: the kernel knows who made it.
-        (Some(_), false) => Fate { ours: same_maker && same_key && since, ..there },
-    }
 }

@@ -182,7 +182,8 @@ impl Ledger {
 
     /// Its key no longer leads to a segment.
     fn drop_key(&mut self, index: ObjectIndex) {
-        if let Some(key) = self.object(index).and_then(|object| object.key)
+        let key = |object: &Object| Some((object.id.dev, object.key?));
+        if let Some(key) = self.object(index).and_then(key)
             && self.by_key.get(&key) == Some(&index)
         {
             self.by_key.remove(&key);

@@ -71,9 +71,19 @@ pub(super) fn list(line: &mut Line, event: &Event, style: Style, most: usize) {
     }
 }
 
+/// Of an exec in a child that shares its parent's memory nothing reads the path; its record has the child's pid for that.
+pub(super) fn is_unread(event: &Event) -> bool {
+    use Call::{Execv, Execve, Execveat, Execvp, Execvpe};
+    let own = usize::from(event.call == Execveat);
+    event.args.len() > own
+        && event.data.is_empty()
+        && matches!(event.call, Execv | Execve | Execveat | Execvp | Execvpe)
+}
+
 #[inline(never)]
 fn one(line: &mut Line, event: &Event, style: Style, argument: Argument) {
     match argument.kind {
+        Arg::Name if is_unread(event) => line.str(ELLIPSIS),
         Arg::Name => quoted(line, name(event, false), style.limit),
         Arg::Name2 => quoted(line, name(event, true), style.limit),
         Arg::Fd => fd(line, argument.int(), style),

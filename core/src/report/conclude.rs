@@ -60,9 +60,10 @@ pub fn conclude<W: Words + ?Sized>(
         kept.push(finding);
     }
     let outsiders = supervised.map_or(&[][..], |supervised| &supervised.outsiders);
+    let all = outsiders.iter().map(|outsider| outsider.others.saturating_add(1)).fold(0, u64::saturating_add);
     let unaudited = kept.iter().filter(|finding| finding.kind == Kind::UnauditedProcess.name());
     let unaudited = unaudited.fold(0u64, |sum, finding| sum.saturating_add(finding.count));
-    summary.unaudited_processes = summary.unaudited_processes.saturating_add(unaudited.max(outsiders.len() as u64));
+    summary.unaudited_processes = summary.unaudited_processes.saturating_add(unaudited.max(all));
     let mut processes: Vec<Process> = ledger.processes().iter().map(|process| maker.process(process, &world)).collect();
     processes.extend(outsiders.iter().map(outsider));
     let pending = maker.pending(&world);
@@ -146,6 +147,16 @@ fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<S
             } else {
                 format!("{} records were", summary.events_lost)
             },
+        ));
+    }
+    if sources.has_outgrown() {
+        warnings.push("The oldest records went as the session had grown to its size (--session-size of run).".into());
+    }
+    let processes = sources.header_sum(header::PROCESSES_DROPPED);
+    if processes > 0 {
+        warnings.push(format!(
+            "{} of processes that ended long ago, and made nothing that was still there, went for the same reason.",
+            say::number(processes, "record"),
         ));
     }
     if objects > 0 {

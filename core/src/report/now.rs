@@ -2,7 +2,7 @@
 
 use super::{Finding, ObjectRef, Report, Text};
 use crate::findings::{Kind, say};
-use crate::kernel::{Kernel, Lookup, Segment};
+use crate::kernel::{Elsewhere, Kernel, Lookup, Segment};
 
 impl Report {
     /// Asks the kernel once more about every leaked object.
@@ -15,13 +15,26 @@ impl Report {
         for finding in self.findings.iter_mut().filter(|finding| leak(finding)) {
             let Some(object) = &finding.object else { continue };
             let made = finding.event.as_ref().map(|event| (event.pid, event.time.0));
+            let mut keeper = 0;
             finding.now = match object.shmid {
-                Some(shmid) => segments.as_ref().map(|segments| segment_now(object, shmid, made, segments)),
+                Some(shmid) if object.dev == 0 => {
+                    segments.as_ref().map(|segments| segment_now(object, shmid, made, segments))
+                }
+                Some(shmid) => match kernel.segments_of(object.dev as u32) {
+                    Elsewhere::Open { segments, process } => {
+                        keeper = process;
+                        Some(segment_now(object, shmid, made, &segments))
+                    }
+                    Elsewhere::Closed => None,
+                    Elsewhere::Gone => Some("gone"),
+                },
                 None => file_now(object, kernel),
             };
             // The command would remove another's object, or nothing.
             if matches!(finding.now, Some("gone" | "renewed")) {
                 finding.hint.command = None;
+            } else if let Some(shmid) = object.shmid.filter(|_| keeper != 0) {
+                finding.hint.command = Some(say::remover_elsewhere(keeper, shmid));
             }
         }
     }

@@ -42,8 +42,7 @@ impl Symbolize for NoSymbols {
 #[derive(Debug)]
 pub struct Named<F: Files> {
     symbols: Symbols<F>,
-    processes: Vec<ProcessRecord>,
-    records: Vec<ModuleRecord>,
+    images: Images,
     /// When something was unloaded, sorted.
     unloads: Vec<u64>,
     loaded: BTreeMap<((Slot, u32), usize), Vec<LoadedModule>>,
@@ -59,8 +58,40 @@ impl<F: Files> Named<F> {
         let mut unloads: Vec<u64> = records.iter().map(|module| module.since).collect();
         unloads.sort_unstable();
         unloads.dedup();
-        let processes = sources.processes();
-        Named { symbols: Symbols::new(files), processes, records, unloads, loaded: BTreeMap::new() }
+        let images = Images::new(sources.processes(), records);
+        Named { symbols: Symbols::new(files), images, unloads, loaded: BTreeMap::new() }
+    }
+}
+
+/// Processes and the files that they had loaded, to be asked for many of them.
+#[derive(Debug)]
+struct Images {
+    /// By slot and pid.
+    processes: Vec<ProcessRecord>,
+    /// By slot, and of a slot in the order of their making.
+    records: Vec<ModuleRecord>,
+}
+
+impl Images {
+    fn new(mut processes: Vec<ProcessRecord>, mut records: Vec<ModuleRecord>) -> Images {
+        processes.sort_by_key(|process| (process.slot, process.pid));
+        records.sort_by_key(|module| module.process);
+        Images { processes, records }
+    }
+
+    /// As [`loaded`].
+    fn loaded(&self, process: (Slot, u32), time: u64) -> Vec<LoadedModule> {
+        let of = |slot: Slot| {
+            let from = self.records.partition_point(|module| module.process < slot);
+            let rest = self.records.get(from..).unwrap_or(&[]);
+            rest.get(..rest.partition_point(|module| module.process == slot)).unwrap_or(&[])
+        };
+        let parent = |(slot, pid): (Slot, u32)| {
+            let at = self.processes.binary_search_by_key(&(slot, pid), |process| (process.slot, process.pid)).ok()?;
+            let process = self.processes.get(at)?;
+            Some((process.parent?, process.ppid))
+        };
+        walk(of, parent, process, time)
     }
 }
 
@@ -71,6 +102,20 @@ pub fn loaded(
     process: (Slot, u32),
     time: u64,
 ) -> Vec<LoadedModule> {
+    let parent = |(slot, pid): (Slot, u32)| {
+        let record = processes.iter().find(|process| (process.slot, process.pid) == (slot, pid))?;
+        Some((record.parent?, record.ppid))
+    };
+    walk(|_| records, parent, process, time)
+}
+
+/// By the records among which a slot's are, and the process whose image another shares.
+fn walk<'a>(
+    records: impl Fn(Slot) -> &'a [ModuleRecord],
+    parent: impl Fn((Slot, u32)) -> Option<(Slot, u32)>,
+    process: (Slot, u32),
+    time: u64,
+) -> Vec<LoadedModule> {
     let mut found = Vec::new();
     let mut at = Some(process);
     for _ in 0..MOST_GENERATIONS {
@@ -78,22 +123,21 @@ pub fn loaded(
         let is_own = |module: &&ModuleRecord| {
             module.process == slot && (module.pid == pid || module.pid == 0) && module.since <= time
         };
-        found.extend(records.iter().rev().filter(is_own).map(|module| LoadedModule {
+        found.extend(records(slot).iter().rev().filter(is_own).map(|module| LoadedModule {
             path: module.path.clone(),
             start: module.start,
             end: module.end,
             bias: module.bias,
             build_id: module.build_id.clone(),
         }));
-        let record = processes.iter().find(|process| (process.slot, process.pid) == (slot, pid));
-        at = record.and_then(|process| Some((process.parent?, process.ppid)));
+        at = parent((slot, pid));
     }
     found
 }
 
 impl<F: Files> Symbolize for Named<F> {
     fn frames(&mut self, process: (Slot, u32), time: u64, address: u64, out: &mut Vec<Frame>) {
-        let made = || loaded(&self.processes, &self.records, process, time);
+        let made = || self.images.loaded(process, time);
         let era = self.unloads.partition_point(|&unload| unload <= time);
         let modules = self.loaded.entry((process, era)).or_insert_with(made);
         out.extend_from_slice(self.symbols.resolve(modules, address, false));

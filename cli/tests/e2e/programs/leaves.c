@@ -4,7 +4,8 @@
  *   leaves NAME exit STATUS | signal NUMBER | killpg | wait | daemon | closed | busy CALLS | many PROCESSES
  *
  * wait: until SIGTERM, which it answers with status 9. daemon: its child stays, in a session of its own, with everything
- * closed, in another root, and makes a second object NAME-daemon before it is told by SIGTERM to remove it. closed: says
+ * closed, in another root, and makes a second object NAME-daemon before it is told by SIGTERM to remove it; SIGUSR1 has it
+ * make 300,000 calls, and then the file NAME-done beside its object. closed: says
  * which of descriptors 0 to 2 are open, and whether SIGPIPE is ignored, by its status. busy: that many calls more. many:
  * that many children, one after another, each of which makes an object and removes it.
  */
@@ -38,11 +39,32 @@ static void tell(int signal)
     told = 1;
 }
 
-static void until_told(void)
+static volatile sig_atomic_t asked;
+
+static void ask(int signal)
+{
+    (void)signal;
+    asked = 1;
+}
+
+static int busy(long number)
+{
+    for (long call = 0; call < number; call++)
+        if (shmget(0x6c656176, 0, 0) >= 0 || errno != ENOENT)
+            return 95;
+    return 0;
+}
+
+static void until_told(const char *done)
 {
     struct timespec nap = { 0, 10000000 };
-    while (!told)
+    while (!told) {
         nanosleep(&nap, NULL);
+        if (asked && done != NULL && busy(300000) == 0) {
+            asked = 0;
+            close(open(done, O_CREAT | O_WRONLY, 0600));
+        }
+    }
 }
 
 int main(int argc, char **argv)
@@ -81,15 +103,11 @@ int main(int argc, char **argv)
         signal(SIGTERM, tell);
         printf("waits\n");
         fflush(stdout);
-        until_told();
+        until_told(NULL);
         return 9;
     }
-    if (strcmp(argv[2], "busy") == 0) {
-        for (long call = 0; call < number; call++)
-            if (shmget(0x6c656176, 0, 0) >= 0 || errno != ENOENT)
-                return 95;
-        return 0;
-    }
+    if (strcmp(argv[2], "busy") == 0)
+        return busy(number);
     if (strcmp(argv[2], "many") == 0) {
         for (long child = 0; child < number; child++) {
             pid_t pid = fork();
@@ -110,6 +128,7 @@ int main(int argc, char **argv)
         if (fork() != 0)
             _exit(0);
         signal(SIGTERM, tell);
+        signal(SIGUSR1, ask);
         if (argc > 3) {
             FILE *file = fopen(argv[3], "w");
             if (file == NULL)
@@ -122,9 +141,10 @@ int main(int argc, char **argv)
         make(other, 4321);
         if (chroot("/dev") != 0)
             _exit(1);
-        until_told();
-        char below[80];
+        char below[80], done[80];
         snprintf(below, sizeof below, "/shm%s", other);
+        snprintf(done, sizeof done, "/shm%s-done", argv[1]);
+        until_told(done);
         _exit(unlink(below) == 0 ? 0 : 1);
     }
     return 2;

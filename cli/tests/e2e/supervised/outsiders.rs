@@ -2,13 +2,14 @@
 
 use super::{findings, json, script, went};
 use crate::trial::{Trials, Verdict};
-use crate::{check, fail};
+use crate::{build, check, fail};
 
 /// Adds the trials.
 pub fn add(trials: &mut Trials) {
     trials.add("run::sees_who_is_not_audited", outsiders);
     trials.add("run::program_is_not_audited", program_outside);
     trials.add("run::without_a_session_to_join", not_joined);
+    trials.add("run::module_with_deepbind", deepbind);
 }
 
 fn outsiders() -> Verdict {
@@ -80,5 +81,35 @@ fn not_joined() -> Verdict {
             && finding["message"].as_str().is_some_and(|text| text.contains("could not join the session"))
     });
     check!(named, "{report:#}");
+    Ok(())
+}
+
+/// A module's calls that pass by the audit: what they leave is found, with the process that made it and why it is not known how.
+fn deepbind() -> Verdict {
+    let plugin = build::own_source("plugin");
+    let (ended, work) = script(
+        "run::module_with_deepbind",
+        &format!(
+            r#"
+        cat > host.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+int main(int argc, char **argv)
+{{
+    void *module = dlopen(argv[argc - 1], RTLD_NOW | RTLD_DEEPBIND);
+    int (*make)(int) = (int (*)(int))dlsym(module, "make");
+    return make(777) < 0;
+}}
+END
+        gcc -o host host.c -ldl && gcc -shared -fPIC -o plugin.so '{}' && run ./host ./plugin.so; echo $?
+        "#,
+            plugin.display()
+        ),
+    )?;
+    went(&ended, "0\n")?;
+    let report = json(&work, "report.json")?;
+    check!(findings(&report) == ["unattributed-leak error 777 -"], "{report:#}");
+    let message = report["findings"][0]["message"].as_str().unwrap_or_default();
+    check!(message.contains("made by host[") && message.contains("RTLD_DEEPBIND"), "{message}");
     Ok(())
 }

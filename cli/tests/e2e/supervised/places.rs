@@ -1,6 +1,6 @@
 //! Sessions' directories: whose they are, what is refused, what is listed and removed.
 
-use super::{json, script, went};
+use super::{script, went};
 use crate::check;
 use crate::trial::{Trials, Verdict};
 

@@ -1,9 +1,10 @@
 //! What rules ask of the system around the objects: limits, other people's segments, names of processes.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
-use super::World;
+use super::{Table, World};
 use crate::findings::say;
 use crate::kernel::{Resource, Setting, Space};
 use crate::procfs::Segment;
@@ -43,14 +44,26 @@ impl World<'_> {
         self.me.is_some_and(|me| me.exiting)
     }
 
-    /// Whether the segments' table was readable.
+    /// Whether the segments' table of the recorder's namespace was readable.
     pub fn knows_segments(&self) -> bool {
-        self.segments.is_some()
+        self.table(0).is_some()
     }
 
-    /// The segments that are there now.
+    fn table(&self, space: u64) -> Option<&BTreeMap<i32, Segment>> {
+        self.tables.get(&space)?.segments()
+    }
+
+    /// Somebody who is in another IPC namespace, as far as anybody was found there.
+    pub fn somebody_in(&self, space: u64) -> Option<u32> {
+        match self.tables.get(&space)? {
+            &Table::Open { process, .. } if process != 0 => Some(process),
+            _ => None,
+        }
+    }
+
+    /// The segments of the recorder's namespace that are there now.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().flat_map(|segments| segments.values())
+        self.table(0).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The segment that `key` leads to now.
@@ -60,7 +73,7 @@ impl World<'_> {
 
     /// The segment as it is now.
     pub fn segment(&self, id: ObjectId) -> Option<&Segment> {
-        self.segments.as_ref()?.get(&id.shmid())
+        self.table(id.dev)?.get(&id.shmid())
     }
 
     /// A process that need not be audited: `process 77 (postgres)`, `process 77, which has ended`.

@@ -12,6 +12,7 @@ use crate::logline::{ELLIPSIS, head, name};
 #[inline(never)]
 pub(super) fn argument(line: &mut Line, event: &Event, limit: usize, argument: Argument) {
     match argument.kind {
+        Arg::Name if arguments::is_unread(event) => line.str("null"),
         Arg::Name | Arg::Name2 => match name(event, argument.kind == Arg::Name2) {
             Some(name) => string(line, name.bytes, limit),
             None => line.str("null"),

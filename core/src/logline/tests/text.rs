@@ -130,6 +130,7 @@ fn text_of_processes() {
         event(Call::PosixSpawn, &[], b"/bin/true", 0) => "posix_spawn(\"/bin/true\") = 0",
         failed(Call::PosixSpawn, &[], b"", 2) => "posix_spawn(...) = 2 ENOENT (No such file or directory)",
         event(Call::PosixSpawnp, &[], b"true", 0) => "posix_spawnp(\"true\") = 0",
+        failed(Call::Execve, &[1], b"", 2) => "execve(...) = -1 ENOENT (No such file or directory)",
         failed(Call::Execve, &[], b"/x", 2) => "execve(\"/x\") = -1 ENOENT (No such file or directory)",
         failed(Call::Execv, &[], b"", 14) => "execv(...) = -1 EFAULT (Bad address)",
         failed(Call::Execvp, &[], b"", 2) => "execvp(\"\") = -1 ENOENT (No such file or directory)",
