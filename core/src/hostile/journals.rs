@@ -67,8 +67,8 @@ fn told<W: Words + ?Sized>(sources: &Sources<W>, kernel: &mut dyn Kernel, settin
     is_shown(&text::text(&report));
     let json = json::json(&report);
     assert!(!json.trim_end().contains(char::is_control), "{}", json.escape_debug());
-    // What has been written is known from then on.
-    let mut baseline = Baseline::parse(json.as_bytes()).unwrap();
+    // What has been written is known from then on; of nothing, nothing is written.
+    let mut baseline = if json.is_empty() { Baseline::default() } else { Baseline::parse(json.as_bytes()).unwrap() };
     let mut known = report.clone();
     baseline.apply(&mut known, true);
     assert!(known.findings.is_empty());
