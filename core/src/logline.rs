@@ -111,19 +111,20 @@ pub fn caller(line: &mut Line, frame: &symbols::Frame) {
     fn base(path: &str) -> &[u8] {
         path.rsplit('/').next().unwrap_or(path).as_bytes()
     }
+    // Not as in angle brackets: a C++ name has its own, and nothing that is enclosed in them follows.
     if let Some(function) = &frame.function {
-        words::escaped(line, function.as_bytes());
+        printable(line, function.as_bytes());
         line.byte(b' ');
     }
     match (&frame.file, frame.line) {
         (Some(file), Some(number)) => {
-            words::escaped(line, base(file));
+            printable(line, base(file));
             line.byte(b':');
             line.dec(u64::from(number));
         }
         _ => {
             line.byte(b'(');
-            words::escaped(line, base(frame.module.as_deref().unwrap_or("?")));
+            printable(line, base(frame.module.as_deref().unwrap_or("?")));
             line.byte(b'+');
             line.hex(frame.offset);
             line.byte(b')');
@@ -201,7 +202,9 @@ fn name<'a>(event: &Event<'a>, second: bool) -> Option<Name<'a>> {
         return Some(Name { bytes, cut: cut && bytes.len() >= MAX_DATA / 2 - 1 });
     }
     let spawn = matches!(event.call, Call::PosixSpawn | Call::PosixSpawnp);
-    let unread = event.data.is_empty() && (event.errno == libc::EFAULT || spawn && event.failed());
+    // A call that never came back, as an exec does not, had nothing read before it.
+    let unread = event.state == State::Begun || event.errno == libc::EFAULT || spawn && event.failed();
+    let unread = unread && event.data.is_empty();
     if unread { None } else { Some(Name { bytes: event.data, cut }) }
 }
 

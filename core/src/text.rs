@@ -50,26 +50,27 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// Findings of one kind from one place, explained by calls of the same places: they share their stacks. The worst first,
-/// then those of the most bytes.
+/// Findings of one kind from one place, explained by calls of the same places: they share their stacks, or all have none.
+/// The worst first, then those of the most bytes.
 fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let nowhere: Rc<str> = Rc::from("");
     let mut places: BTreeMap<usize, Rc<str>> = BTreeMap::new();
     let mut known: BTreeMap<(Severity, &str, Rc<str>), usize> = BTreeMap::new();
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings {
-        let group = finding.event.as_ref().map(|event| {
-            let place = places.entry(event.stack.identity()).or_insert_with(|| Rc::from(stack(&event.stack)));
-            let place = match finding.related.as_slice() {
-                [] => Rc::clone(place),
-                related => {
-                    let whats =
-                        related.iter().map(|related| format!("{}\n{}", related.what, stack(&related.event.stack)));
-                    Rc::from([String::from(&**place)].into_iter().chain(whats).collect::<String>())
-                }
-            };
-            *known.entry((finding.severity, finding.kind, place)).or_insert(groups.len())
-        });
-        match group.and_then(|group| groups.get_mut(group)) {
+        let place = match &finding.event {
+            Some(event) => places.entry(event.stack.identity()).or_insert_with(|| Rc::from(stack(&event.stack))),
+            None => &nowhere,
+        };
+        let place = match finding.related.as_slice() {
+            [] => Rc::clone(place),
+            related => {
+                let whats = related.iter().map(|related| format!("{}\n{}", related.what, stack(&related.event.stack)));
+                Rc::from([String::from(&**place)].into_iter().chain(whats).collect::<String>())
+            }
+        };
+        let group = *known.entry((finding.severity, finding.kind, place)).or_insert(groups.len());
+        match groups.get_mut(group) {
             Some(group) => group.push(finding),
             None => groups.push(alloc::vec![finding]),
         }
@@ -109,7 +110,8 @@ fn full(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str>
             0 => String::new(),
             bytes => format!(", of {}", say::size(bytes)),
         };
-        line(out, &format!("    and {} more of the same from there{of}.", rest.len()));
+        let from = if first.event.is_some() { " from there" } else { "" };
+        line(out, &format!("    and {} more of the same{from}{of}.", rest.len()));
     }
     if let Some(event) = &first.event {
         out.push_str(&stack(&event.stack));
@@ -235,7 +237,11 @@ fn suppressions(out: &mut String, report: &Report) {
     let used: Vec<String> = report
         .suppressed
         .iter()
-        .map(|rule| format!("{} by {}", say::number(rule.count, "finding"), say::escaped(rule.rule.as_bytes())))
+        .map(|rule| {
+            // What the program has excused has no rule, but words.
+            let by = if rule.rule.contains(':') { "by " } else { "" };
+            format!("{} {by}{}", say::number(rule.count, "finding"), say::escaped(rule.rule.as_bytes()))
+        })
         .collect();
     if !used.is_empty() {
         line(out, &format!("shmaudit: suppressed: {}.", used.join(", ")));

@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 
 use super::{Draft, Fate, Hint, Kind, Presence, Rule, World, say};
 use crate::kernel::{SHM_MOUNT, Setting};
+use crate::layout::process::{END_SIGNAL, END_UNKNOWN};
 use crate::ledger::{Moment, Object, ObjectIndex};
 use crate::record::Family;
+use crate::words;
 
 struct Leaks;
 
@@ -58,10 +60,11 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
         _ => "",
     };
     let message = format!(
-        "{what}{} of {}, made by {}, was never {undone}{attached}{unconfirmed}.",
+        "{what}{} of {}, made by {}{}, was never {undone}{attached}{unconfirmed}.",
         say::label(object),
         say::size(fate.size),
         say::who(world.ledger, created),
+        killed(world, created),
     );
     Draft {
         hint: Hint { advice: kind.hint(), command: remover(world, object) },
@@ -69,6 +72,17 @@ fn leak(world: &World, index: ObjectIndex, object: &Object, fate: Fate, created:
         bytes: fate.size,
         event: Some(created),
         ..Draft::new(kind, message)
+    }
+}
+
+/// What kept the maker from removing it, ` (killed by SIGABRT)`. A supervisor knows the signals of its children.
+fn killed(world: &World, created: Moment) -> String {
+    match world.ledger.process(created.process, created.pid) {
+        Some(maker) if maker.end == END_SIGNAL => {
+            format!(" (killed by {})", say::written(32, |line| words::signal(line, maker.status)))
+        }
+        Some(maker) if maker.end == END_UNKNOWN && !world.runs(maker) => " (ended without exit)".to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::*;
 use crate::calls::Call;
 use crate::kernel::{FdFacts, Kernel, Segment, Setting};
-use crate::layout::process::{END_EXEC, END_EXIT, END_UNKNOWN, ENDED, STATE, STATE_ENDED};
+use crate::layout::process::{END_EXEC, END_EXIT, END_SIGNAL, END_UNKNOWN, ENDED, STATE, STATE_ENDED};
 use crate::procfs::SHM_DEST;
 use crate::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
 use crate::testing::{BEGAN, Image, Tables, event};
@@ -144,6 +144,15 @@ fn a_posix_leak() {
     let draft = found_by(&image, &mut kernel, LAST).remove(0);
     assert_eq!(draft.hint.command.as_deref(), Some("rm -f /dev/shm/shmtest"));
     assert_eq!(draft.event.unwrap().call, Call::ShmOpen);
+    image.set(0, crate::layout::process::END, END_UNKNOWN);
+    image.set(0, ENDED, 0);
+    let message = "POSIX object /shmtest of 4193 bytes, made by prog[100] (ended without exit), was never unlinked.";
+    assert_eq!(one(&image, &mut kernel, None).4, message);
+    // A supervisor knows how its children have ended.
+    image.set(0, crate::layout::process::END, END_SIGNAL | 6 << 8);
+    let message = "POSIX object /shmtest of 4193 bytes, made by prog[100] (killed by SIGABRT), was never unlinked.";
+    assert_eq!(one(&image, &mut kernel, LAST).4, message);
+    image.set(0, crate::layout::process::END, END_EXIT);
     image.add(Event { data: b"/shmtest", ..event(Call::ShmUnlink) });
     assert!(told(&image, &mut kernel, LAST).is_empty());
 }

@@ -117,6 +117,13 @@ fn whole_lines() {
     let about = Extra { caller: b"f<int>(char) \x1b[31m\xff1 a.c:1", ..extra(None) };
     let line = written(4096, |line| text(line, &event(Call::Fork, &[], b"", 9), &about));
     assert!(line.ends_with(" fork() = 9 <13.1us> f<int>(char) \\033[31m\\3771 a.c:1\n"), "{line}");
+    let frame = symbols::Frame {
+        function: Some("f<int>(char) \x1b".into()),
+        module: Some("/bin/a b".into()),
+        offset: 0x31,
+        ..symbols::Frame::default()
+    };
+    assert_eq!(written(4096, |line| caller(line, &frame)), "f<int>(char) \\033 (a b+0x31)");
 }
 
 #[test]

@@ -215,6 +215,22 @@ fn what_others_explain_is_folded_too() {
 }
 
 #[test]
+fn what_has_no_place_is_folded_by_kind() {
+    let (mut image, mut kernel) = (alone(), Tables::new());
+    for (ino, name) in [(7, "a"), (8, "b")] {
+        image.add(made(format!("/{name}").as_bytes(), ino, &[0x30 + ino]));
+        image.add(closed(ino));
+        kernel.file(name, ino, 1);
+    }
+    let mut report = conclude(&image.sources(), &mut kernel, &mut Invented, &last());
+    assert_eq!(text(&report).matches("  to remove it: ").count(), 2, "two places");
+    report.findings.iter_mut().for_each(|finding| finding.event = None);
+    let text = text(&report);
+    assert!(text.contains("  to remove them: rm -f /dev/shm/a /dev/shm/b\n"), "{text}");
+    assert_eq!(text.matches("was never unlinked.\n").count(), 2, "{text}");
+}
+
+#[test]
 fn losses_are_said() {
     let mut image = alone();
     image.add(made(b"/x", 7, &[]));

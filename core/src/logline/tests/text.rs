@@ -22,6 +22,7 @@ fn text_of_names() {
         failed(Call::ShmOpen, &[0, 0], b"/n\n\x1b<\xff1", libc::ENOENT) =>
             "shm_open(\"/n\\n\\33<\\3771\", O_RDONLY, 000) = -1 ENOENT (No such file or directory)",
         event(Call::ShmUnlink, &[], b"shmtest", 0) => "shm_unlink(\"shmtest\") = 0",
+        begun(Call::Execv, &[], b"") => "execv(...) = ? (unfinished)",
         begun(Call::ShmUnlink, &[], b"shmtest") => "shm_unlink(\"shmtest\") = ? (unfinished)",
         Event { flags: FLAG_CUT, ..failed(Call::ShmUnlink, &[], b"aaa", 36) } =>
             "shm_unlink(\"aaa\"...) = -1 ENAMETOOLONG (File name too long)",
