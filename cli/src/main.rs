@@ -54,8 +54,8 @@ enum Command {
         /// Where it goes instead of standard output.
         #[arg(short = 'O', value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Tell instead what was held over time, and from where: what grows will leak.
-        #[arg(long)]
+        /// Tell instead what was held over time, and from where: what grows will leak. As text or json.
+        #[arg(long, conflicts_with_all = ["suppressions", "baseline", "write_suppressions", "no_built_in", "source_root"])]
         growth: bool,
         #[command(flatten)]
         known: known::Options,
@@ -148,8 +148,13 @@ fn main() -> ExitCode {
 
 /// One line on standard error.
 fn say(message: &str) {
-    // Not eprintln: where standard error is gone, that panics.
-    let _ = writeln!(io::stderr(), "shmaudit: {}", formats::shown(message));
+    // Not eprintln: where standard error is gone, that panics. The number of an error tells nobody more than its words.
+    let message = formats::shown(message);
+    let message = match message.rsplit_once(" (os error ") {
+        Some((words, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => words,
+        _ => &message,
+    };
+    let _ = writeln!(io::stderr(), "shmaudit: {message}");
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), String> {

@@ -4,7 +4,7 @@
 //! had: one more of the same is new. How often anything else happened differs from run to run, and does not count.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,12 +12,14 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 use crate::findings::Kind;
-use crate::report::{Known, Label, Place, Report, SCHEMA, fingerprint, fingerprint_of, way};
+use crate::report::{self, Finding, Known, Label, Place, Report, SCHEMA, fingerprint, fingerprint_of, way};
 
 /// What a former report told.
 #[derive(Clone, Debug, Default)]
 pub struct Baseline {
     known: BTreeMap<String, Former>,
+    /// Fingerprints by what they are where no function's own file is told: stripped builds do not tell it.
+    bare: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Findings of one fingerprint.
@@ -60,6 +62,7 @@ struct FormerEvent {
 #[derive(Deserialize)]
 struct FormerFrame {
     function: Option<String>,
+    unit: Option<String>,
     module: Option<String>,
     offset: Option<String>,
 }
@@ -83,11 +86,14 @@ impl Baseline {
 
     fn add(&mut self, finding: &FormerFinding) {
         let frames = finding.event.iter().flat_map(|event| &event.stack);
-        let places = frames.map(|frame| Place {
-            function: frame.function.as_deref(),
-            module: frame.module.as_deref(),
-            offset: Cow::Borrowed(frame.offset.as_deref().unwrap_or("")),
-        });
+        let places: Vec<Place> = frames
+            .map(|frame| Place {
+                function: frame.function.as_deref(),
+                unit: frame.unit.as_deref(),
+                module: frame.module.as_deref(),
+                offset: Cow::Borrowed(frame.offset.as_deref().unwrap_or("")),
+            })
+            .collect();
         let object = finding.object.as_ref();
         let object = object.map(|object| Label {
             family: &object.family,
@@ -95,7 +101,10 @@ impl Baseline {
             key: object.key.as_deref(),
         });
         let leak = Kind::from_name(finding.kind.as_bytes()).is_some_and(Kind::is_leak);
+        let bare = way(places.iter().map(|place| Place { unit: None, ..place.clone() }));
+        let bare = fingerprint_of(&finding.kind, object, &bare);
         let print = fingerprint_of(&finding.kind, object, &way(places));
+        self.bare.entry(bare).or_default().insert(print.clone());
         let former = self.known.entry(print).or_insert(Former { number: 0, left: 0, counted: leak });
         former.number += 1;
         former.left += 1;
@@ -104,13 +113,10 @@ impl Baseline {
     /// Leaves out of `report` what is known and was not met in another report before. The last one tells what is gone.
     pub fn apply(&mut self, report: &mut Report, last: bool) {
         let mut known = Known::default();
-        report.leave_out(|finding| match self.known.get_mut(&fingerprint(finding)) {
-            Some(Former { left: 0, counted: true, .. }) | None => false,
-            Some(former) => {
-                former.left = former.left.saturating_sub(1);
-                known.known += 1;
-                true
-            }
+        report.leave_out(|finding| {
+            let is_known = self.takes(finding);
+            known.known += u64::from(is_known);
+            is_known
         });
         if last {
             // Of what is not counted, one is as good as many.
@@ -118,6 +124,25 @@ impl Baseline {
             known.gone = gone.fold(0, |sum, former| sum.saturating_add(former.left));
         }
         report.baseline = Some(known);
+    }
+
+    /// Whether the finding is one of the known ones, which is then used up.
+    fn takes(&mut self, finding: &Finding) -> bool {
+        let print = fingerprint(finding);
+        let mut take = |print: &String| match self.known.get_mut(print) {
+            Some(Former { left: 0, counted: true, .. }) | None => false,
+            Some(former) => {
+                former.left = former.left.saturating_sub(1);
+                true
+            }
+        };
+        if take(&print) {
+            return true;
+        }
+        // One of the two tells of files, and the other does not.
+        let bare = report::bare(finding);
+        let others = self.bare.get(&bare).into_iter().flatten();
+        others.filter(|&other| *other != print && (print == bare || *other == bare)).any(take)
     }
 }
 

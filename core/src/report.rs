@@ -20,6 +20,7 @@ use crate::supervised::Supervised;
 use crate::suppress::Suppressions;
 
 pub use conclude::conclude;
+pub(crate) use fingerprint::bare;
 pub use fingerprint::{Label, Place, fingerprint, fingerprint_of, is_libc, pattern, way};
 pub use growth::{GROWTH_SCHEMA, Growth, MOST_MOMENTS, Site, growth};
 pub use stack::{Frame, Named, NoSymbols, Stack, Symbolize, loaded, place_of};

@@ -57,6 +57,8 @@ pub struct LoadedModule {
 pub struct Frame {
     /// The function, demangled.
     pub function: Option<String>,
+    /// The name of the source file that was compiled, where no other knows the function: C's `static`.
+    pub unit: Option<String>,
     /// The source file, in one piece with the directory it was compiled in.
     pub file: Option<String>,
     /// The line, from 1.

@@ -72,6 +72,7 @@ pub struct Event {
 #[derive(Deserialize)]
 struct Frame {
     function: Option<String>,
+    unit: Option<String>,
     file: Option<String>,
     line: Option<u64>,
     module: Option<String>,
@@ -157,6 +158,7 @@ impl Event {
     pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
         self.stack.iter().map(|frame| Place {
             function: frame.function.as_deref(),
+            unit: frame.unit.as_deref(),
             module: frame.module.as_deref(),
             offset: Cow::Borrowed(&frame.offset),
         })

@@ -95,11 +95,14 @@ if (s != NULL)
     Remedy {
         kind: "use-after-remove",
         how: "One process removes the object at its end while another still starts: who opens it late finds none, or makes a new one that nobody else sees.",
-        before: r#"/* parent */                /* child, later */
-shm_unlink("/app");         fd = shm_open("/app", O_RDWR, 0);"#,
-        after: r#"/* parent */                /* child */
-fork();                     p = inherited;
-...                         /* opens nothing */
+        before: r#"if (fork() == 0) {
+        fd = shm_open("/app", O_RDWR, 0);   /* ENOENT, if late */
+        _exit(work(fd));
+}
+shm_unlink("/app");         /* has the child opened it yet? */"#,
+        after: r#"fd = shm_open("/app", O_CREAT|O_EXCL|O_RDWR, 0600);
+if (fork() == 0)
+        _exit(work(fd));    /* inherited: nothing is opened by name */
 shm_unlink("/app");"#,
     },
     Remedy {

@@ -199,7 +199,11 @@ pub const CALLS: &[Call] = &[
         arm64: system("dup", 23, "sys_dup", "fs/file.c"),
         kernel: &[step("alloc_fd", "fs/file.c", "takes the lowest free number")],
         errnos: &[
-            ("EBADF", "oldfd is not open"),
+            ("EBADF", "oldfd is not open; dup2, dup3: newfd is above what RLIMIT_NOFILE lets"),
+            (
+                "EINVAL",
+                "dup3: oldfd is newfd, or an unknown flag; fcntl(F_DUPFD): from a number above RLIMIT_NOFILE on",
+            ),
             ("EMFILE", "the process has as many descriptors as RLIMIT_NOFILE lets it"),
             ("EBUSY", "dup2, dup3: another thread is opening newfd right now"),
         ],

@@ -120,7 +120,7 @@ pub const CALLS: &[Call] = &[
             ("EIDRM", "the segment is being removed right now"),
             (
                 "EPERM",
-                "IPC_RMID and IPC_SET are for its owner, its creator and CAP_SYS_ADMIN; SHM_LOCK without CAP_IPC_LOCK where RLIMIT_MEMLOCK is 0",
+                "IPC_RMID and IPC_SET are for its owner, its creator and CAP_SYS_ADMIN; SHM_LOCK and SHM_UNLOCK for those two and CAP_IPC_LOCK, and SHM_LOCK not where RLIMIT_MEMLOCK is 0",
             ),
             ("EACCES", "IPC_STAT, SHM_STAT: its mode gives this user no read permission"),
             ("EFAULT", "buf is not the process's"),

@@ -11,6 +11,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("explain::unknown_words", unknown);
     trials.add("explain::colour_on_a_terminal_only", colour);
     trials.add("explain::code_compiles", code);
+    trials.add("explain::examples_compile", examples);
 }
 
 fn topics() -> Verdict {
@@ -95,6 +96,60 @@ fn code() -> Verdict {
         let file = directory.join(format!("{call}.c"));
         std::fs::write(&file, source)?;
         Run::new(&cc).args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]).arg(&file).end()?.well()?;
+    }
+    Ok(())
+}
+
+/// What the examples speak of and do not show.
+const AROUND: &str = r#"#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define KEY 0x11
+#define SIZE 4096
+struct v2 { char bytes[64]; };
+struct state { int number; };
+extern int fd, id, prot;
+extern size_t size;
+extern char *p;
+extern struct state *s;
+extern struct stat st;
+extern key_t key;
+extern const char *name, *path, *program;
+extern char **argv;
+extern void run(), use(const void *), pass_to_children(int), tell_workers_to_stop(void), die(const char *, ...);
+extern int work(int), not_ready(void), join_or_replace(const char *);
+"#;
+
+/// The C before and after of every kind of finding, each in a function, is C, and nobody warns of it.
+fn examples() -> Verdict {
+    let cc = need("cc")?;
+    let directory = crate::place::directory("explain::examples")?;
+    for kind in shmaudit_core::findings::KINDS {
+        let page = command().args(["explain", kind.name()]).end()?.output();
+        for title in ["Before", "After"] {
+            let code = page.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty());
+            // Left out is what differs from program to program.
+            let code: Vec<&str> = code.filter(|line| line.trim() != "...").collect();
+            check!(!code.is_empty() && code.iter().all(|line| line.starts_with("    ")), "{}: {page}", kind.name());
+            let code = code.join("\n");
+            let whole = code.contains("(void) {\n");
+            let body = if whole { code } else { format!("int example(void)\n{{\n{code}\n    return 0;\n}}") };
+            let file = directory.join(format!("{}-{title}.c", kind.name()));
+            std::fs::write(&file, format!("{AROUND}{body}\n"))?;
+            let flags =
+                ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-unused", "-Wno-strict-prototypes", "-c", "-o"];
+            let run = Run::new(&cc).args(flags).args(["/dev/null", "-O1"]).arg(&file);
+            run.end()?.well()?;
+        }
     }
     Ok(())
 }

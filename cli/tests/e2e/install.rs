@@ -173,6 +173,12 @@ fn manual_tells_all() -> Verdict {
         check!(all.contains(&format!(".SS {call}\n")), "nothing is said of {call}");
         check!(all.contains(&format!("{call}(")), "{call} is not in the synopsis");
     }
+    // Every option with its value, whatever they are.
+    let page = pages.iter().find(|page| page.ends_with("shmaudit-report.1"));
+    let page = fs::read_to_string(page.ok_or("no page of shmaudit report")?)?.replace("\\-", "-").replace("\\fR", "");
+    for words in ["[\\fB--format \\fIFORMAT]", "[\\fB-O \\fIFILE]", "[\\fB--growth]", "\\fI[SESSION|JOURNAL]..."] {
+        check!(page.contains(words), "shmaudit-report(1) does not say {words}:\n{page}");
+    }
     for row in TABLE {
         check!(all.contains(&format!("\\fB{}\\fR=", row.key.replace('-', "\\-"))), "nothing is said of {}", row.key);
     }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::build::Variant;
+use crate::build::{self, Variant};
 use crate::run::{Ended, Run};
 use crate::scenario::Scenario;
 use crate::trial::{Shown, Stop, Trials, Verdict};
-use crate::{check, place};
+use crate::{check, machine, place};
 
 /// Adds the trials.
 pub fn add(trials: &mut Trials) {
@@ -17,6 +17,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("known::baseline", baseline);
     trials.add("known::files_that_are_none", refusals);
     trials.add("known::growth", growth);
+    trials.add("known::growth_of_a_program_that_lives", growth_alive);
     trials.add("known::built_in_suppressions_are_documented", documented);
 }
 
@@ -152,6 +153,52 @@ fn growth() -> Verdict {
     );
     let json: serde_json::Value = serde_json::from_str(json.trim_end_matches("= 0\n"))?;
     check!(json["schema"] == "shmaudit-growth/1" && json["sites"][0]["what"] == "attachment", "{json}");
+    Ok(())
+}
+
+/// A session that goes on is asked twice: the same three places have grown, and what is undone each time has not.
+fn growth_alive() -> Verdict {
+    let grows = build::own("grows", &Variant::plain().and(&["-lrt"]))?;
+    let (run, _) = machine::prepare(
+        "known::growth_alive",
+        r#"
+        mkfifo in out
+        "$SHMAUDIT" run --library "$LIBRARY" -o session "$GROWS" < in > out 2> told & supervisor=$!
+        exec 4> in 5< out
+        rounds() { for round in $1; do echo >&4 || exit 97; sleep 0.1; done; }
+        # One character a round, one answer.
+        answers() { for round in $1; do read -r number <&5; done; echo "$number rounds"; }
+        rounds "1 2 3"; answers "1 2 3"
+        "$SHMAUDIT" report session --growth
+        rounds "1 2 3 4 5"; answers "1 2 3 4 5"
+        "$SHMAUDIT" report session --growth
+        "$SHMAUDIT" report session --growth --format html; echo $?
+        exec 4>&-; wait $supervisor; echo $?
+        cat told
+        "#,
+    )?;
+    let ended = run.env("GROWS", grows).end()?;
+    let output = ended.output();
+    let said = || format!("{output}{}", ended.errors());
+    let of = |text: &str, what: &str| {
+        let row = text.lines().find(|line| line.trim_start().starts_with(what)).unwrap_or_default().to_string();
+        let counts: Vec<u64> = row.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
+        (counts.is_sorted() && counts.len() == 12, counts.last().copied().unwrap_or(0), row)
+    };
+    let (first, second) = output.split_once("8 rounds\n").unwrap_or_default();
+    for (text, count) in [(first, 3), (second, 8)] {
+        for (what, place) in [
+            ("object", "by shm_open: leak grows.c:14"),
+            ("descriptor", "by shm_open: leak grows.c:14"),
+            ("attachment", "by shmat: attach grows.c:20"),
+        ] {
+            let (sorted, last, row) = of(text, what);
+            check!(sorted && last == count && row.contains(place), "{what}: {row}\n{}", said());
+        }
+        check!(text.contains("growth at ") && !text.contains("clean grows.c"), "{}", said());
+    }
+    check!(ended.errors().contains("--growth is written as text or json"), "{}", said());
+    check!(second.contains("\n2\n0\n"), "{}", said());
     Ok(())
 }
 

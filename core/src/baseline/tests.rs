@@ -79,6 +79,27 @@ fn one_more_is_new() {
 }
 
 #[test]
+fn a_build_that_does_not_tell_of_files_is_the_same() {
+    let leaks = |pid| run(pid, &[("/x-1", 0x2004), ("/x-2", 0x2004)], &[], 0);
+    let told = |file: &str| json(&leaks(100)).replace("\"unit\":null", &format!("\"unit\":\"{file}\""));
+    // As an older report, or that of a stripped program, has it, and the other way round.
+    for (before, left) in
+        [(told("a.c"), 0), (json(&leaks(100)), 0), (json(&leaks(100)).replace("\"unit\":null,", ""), 0)]
+    {
+        let mut after = leaks(777);
+        Baseline::parse(before.as_bytes()).unwrap().apply(&mut after, true);
+        assert_eq!(after.findings.len(), left);
+        assert_eq!(after.baseline, Some(Known { known: 2, gone: 0 }));
+    }
+    // Three there were, of two files; two are met.
+    let three = json(&run(100, &[("/x-1", 0x2004), ("/x-2", 0x2004), ("/x-3", 0x2004)], &[], 0));
+    let three = three.replacen("\"unit\":null", "\"unit\":\"a.c\"", 3).replace("\"unit\":null", "\"unit\":\"b.c\"");
+    let mut after = leaks(777);
+    Baseline::parse(three.as_bytes()).unwrap().apply(&mut after, true);
+    assert_eq!((after.findings.len(), after.baseline), (0, Some(Known { known: 2, gone: 1 })));
+}
+
+#[test]
 fn what_is_no_report_is_refused() {
     let refusals = [
         ("", "empty, not a report in JSON"),

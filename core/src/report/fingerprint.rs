@@ -2,8 +2,9 @@
 //! lines. Baselines, fingerprints in documents for other tools, and comparisons all ask here.
 //!
 //! What is left out is what changes although the mistake is the same: numbers and random parts of names, a segment's key
-//! (ftok makes it of an inode) where the way to the call is known, directories, which differ between checkouts, source files,
-//! which a build without debug information does not name, and the C library's own frames, which its versions have others of.
+//! (ftok makes it of an inode) where the way to the call is known, directories, which differ between checkouts, source files
+//! but for functions that only their file knows, as symbols tell it with and without debug information, and the C library's
+//! own frames, which its versions have others of.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -21,6 +22,8 @@ const MOST_FRAMES: usize = 8;
 pub struct Place<'a> {
     /// Function.
     pub function: Option<&'a str>,
+    /// Its source file, where no other knows it.
+    pub unit: Option<&'a str>,
     /// Path of the module.
     pub module: Option<&'a str>,
     /// Address in the module, `0x1139`: counts where there is no function.
@@ -31,6 +34,7 @@ impl<'a> From<&'a Frame> for Place<'a> {
     fn from(frame: &'a Frame) -> Place<'a> {
         Place {
             function: frame.function.as_deref(),
+            unit: frame.unit.as_deref(),
             module: frame.module.as_deref(),
             offset: Cow::Owned(format!("{:#x}", frame.offset)),
         }
@@ -60,7 +64,7 @@ impl Label<'_> {
     }
 }
 
-/// The way to a call, innermost first: `attach (libx.so.*)`. It ends at `main`: below it is the C library's own start.
+/// The way to a call, innermost first: `attach (libx.so.*)`, `init a.c (prog)` for a static one. It ends at `main`: below it is the C library's own start.
 pub fn way<'a>(places: impl IntoIterator<Item = Place<'a>>) -> Vec<String> {
     let mut steps = Vec::new();
     for place in places {
@@ -70,7 +74,10 @@ pub fn way<'a>(places: impl IntoIterator<Item = Place<'a>>) -> Vec<String> {
         let open = pattern(module.unwrap_or("?").as_bytes());
         let step = match place.function {
             _ if module.is_some_and(is_libc) => continue,
-            Some(function) => format!("{function} ({open})"),
+            Some(function) => match place.unit {
+                Some(unit) => format!("{function} {unit} ({open})"),
+                None => format!("{function} ({open})"),
+            },
             None if module.is_some() => format!("{open}+{}", place.offset),
             None => continue,
         };
@@ -92,13 +99,24 @@ pub fn is_libc(module: &str) -> bool {
 /// another machine.
 pub fn fingerprint(finding: &Finding) -> String {
     let way = way(finding.event.iter().flat_map(|event| event.stack.frames()).map(Place::from));
+    labelled(finding, &way)
+}
+
+fn labelled(finding: &Finding, way: &[String]) -> String {
     let name = finding.object.as_ref().and_then(|object| object.name.as_ref()).map(Text::to_utf8);
     let label = finding.object.as_ref().map(|object| Label {
         family: object.family,
         name: name.as_deref(),
         key: object.key.as_deref(),
     });
-    fingerprint_of(finding.kind, label, &way)
+    fingerprint_of(finding.kind, label, way)
+}
+
+/// Of a finding whose functions' own files are not told, as a stripped build does not: its fingerprint.
+pub(crate) fn bare(finding: &Finding) -> String {
+    let frames = finding.event.iter().flat_map(|event| event.stack.frames());
+    let way = way(frames.map(|frame| Place { unit: None, ..Place::from(frame) }));
+    labelled(finding, &way)
 }
 
 /// The same of a finding's parts: its kind, its object, and the [`way`] to the call.
@@ -116,7 +134,7 @@ mod tests {
     use super::*;
 
     fn place(function: Option<&'static str>, module: &'static str) -> Place<'static> {
-        Place { function, module: Some(module), offset: Cow::Borrowed("0x12") }
+        Place { function, unit: None, module: Some(module), offset: Cow::Borrowed("0x12") }
     }
 
     #[test]
@@ -130,6 +148,11 @@ mod tests {
             place(Some("_start"), "/bin/prog"),
         ];
         assert_eq!(way(places), ["make (prog)", "libx.so.*+0x12", "main (prog)"]);
+        let of = |unit| way([Place { unit: Some(unit), ..place(Some("init"), "/bin/prog") }]);
+        assert_eq!(
+            (of("a.c"), of("b.c")),
+            (["init a.c (prog)".to_string()].into(), ["init b.c (prog)".to_string()].into())
+        );
         assert_eq!(way([place(Some("start_thread"), "/lib/ld-musl-x86_64.so.1")]), [""; 0]);
         assert_eq!(way([Place::default()]), [""; 0]);
         assert_eq!(way(core::iter::repeat_n(place(Some("f"), "a"), 64)).len(), MOST_FRAMES);

@@ -194,9 +194,10 @@ struct Written<'a>(&'a Frame);
 
 impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Frame { function, file, line, module, offset, inlined, .. } = self.0;
-        let mut written = serializer.serialize_struct("Frame", 6)?;
+        let Frame { function, unit, file, line, module, offset, inlined, .. } = self.0;
+        let mut written = serializer.serialize_struct("Frame", 7)?;
         written.serialize_field("function", function)?;
+        written.serialize_field("unit", unit)?;
         written.serialize_field("file", file)?;
         written.serialize_field("line", line)?;
         written.serialize_field("module", module)?;

@@ -104,8 +104,7 @@ impl<'a> Source<'a> {
 /// One frame, as the debug information tells of it.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
-    /// The name as it is in the file, and whether it is the linker's.
-    pub function: Option<(&'a [u8], bool)>,
+    pub function: Option<unit::Name<'a>>,
     /// First address of the function; 0 for an inlined one.
     pub start: u64,
     pub file: Option<Vec<u8>>,

@@ -205,8 +205,18 @@ struct Symbol {
     address: u64,
     size: u64,
     name: u32,
+    /// The name of the source file, for a symbol that only its own file knows; 0 for none.
+    unit: u32,
     /// Among symbols of one address the greatest is taken.
     rank: u8,
+}
+
+/// A function, as a symbol tells of it.
+pub(super) struct Function<'a> {
+    pub name: &'a [u8],
+    pub address: u64,
+    /// The source file that was compiled, where others do not know the function (`static`).
+    pub unit: Option<&'a [u8]>,
 }
 
 /// The function symbols of a file, by address.
@@ -226,9 +236,9 @@ impl Functions {
         }
     }
 
-    /// The name and the address of the function that `address` is in: one whose size covers it, else the nearest one
-    /// before it if that has no size (assembly).
-    pub fn find<'a>(&self, bytes: &'a [u8], address: u64) -> Option<(&'a [u8], u64)> {
+    /// The function that `address` is in: one whose size covers it, else the nearest one before it if that has no size
+    /// (assembly).
+    pub fn find<'a>(&self, bytes: &'a [u8], address: u64) -> Option<Function<'a>> {
         let before = self.symbols.get(..self.symbols.partition_point(|symbol| symbol.address <= address))?;
         let nearest = before.last()?;
         let symbol = before
@@ -238,8 +248,11 @@ impl Functions {
             .find(|symbol| address - symbol.address < symbol.size)
             .or((nearest.size == 0).then_some(nearest))?;
         let names = bytes.get(self.names.clone())?;
-        let name = names.get(symbol.name as usize..)?.split(|&byte| byte == 0).next()?;
-        (!name.is_empty()).then_some((name, symbol.address))
+        let text = |at: u32| names.get(at as usize..)?.split(|&byte| byte == 0).next().filter(|text| !text.is_empty());
+        let name = text(symbol.name)?;
+        // A part that the compiler has cut from a function (`f.part.0`) is local, whatever the function is.
+        let unit = text(symbol.unit).filter(|_| symbol.unit > 0 && !name.contains(&b'.'));
+        Some(Function { name, address: symbol.address, unit })
     }
 }
 
@@ -260,7 +273,12 @@ fn functions<E: FileHeader>(bytes: &[u8], table: Table) -> Option<Functions> {
         section.is_some_and(|section| section.sh_flags(endian).contains(elf::SHF_EXECINSTR))
     };
     let mut symbols = Vec::new();
+    // A file's symbol stands before those that only the file knows.
+    let mut unit = 0;
     for symbol in list.iter().take(MOST_SYMBOLS) {
+        if symbol.st_type() == elf::STT_FILE {
+            unit = symbol.st_name(endian);
+        }
         let section = symbol.st_shndx(endian);
         let address: u64 = symbol.st_value(endian).into();
         let size: u64 = symbol.st_size(endian).into();
@@ -283,7 +301,8 @@ fn functions<E: FileHeader>(bytes: &[u8], table: Table) -> Option<Functions> {
             continue; // Marks of assemblers, not functions.
         }
         let rank = u8::from(size > 0) * 8 + bind + u8::from(first != Some(&b'_'));
-        symbols.push(Symbol { address: address & !unset, size, name, rank });
+        let unit = if symbol.st_bind() == elf::STB_LOCAL { unit } else { 0 };
+        symbols.push(Symbol { address: address & !unset, size, name, unit, rank });
     }
     if symbols.is_empty() {
         return None;

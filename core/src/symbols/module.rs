@@ -1,7 +1,7 @@
 //! One file of a program: itself, the file with its debug information, and where that is looked for.
 
 use super::dwarf::{Index, Part, Sections, Source};
-use super::elf::{Elf, Functions, Packing, Table};
+use super::elf::{Elf, Function, Functions, Packing, Table};
 use super::name;
 use super::unpack::unpack;
 use super::{Files, Frame, LoadedModule};
@@ -42,7 +42,7 @@ impl<B: Deref<Target = [u8]>> Image<B> {
         self.elf.section(section).is_some()
     }
 
-    fn function(&self, table: Table, address: u64) -> Option<(&[u8], u64)> {
+    fn function(&self, table: Table, address: u64) -> Option<Function<'_>> {
         let cell = self.functions.get(table as usize)?;
         cell.get_or_init(|| Functions::parse(&self.bytes, table)).as_ref()?.find(&self.bytes, address)
     }
@@ -106,22 +106,19 @@ impl<B: Deref<Target = [u8]>> Module<B> {
             let found = self.index.frames(&main, shared.as_ref(), &image.elf.code, address, &fuel);
             let last = found.len().saturating_sub(1);
             for (at, found) in found.into_iter().enumerate() {
-                let function = match found.function {
-                    Some((raw, true)) => Some(name::function(raw)),
+                let (function, unit) = match found.function {
                     // Where the compiler leaves the linker's name out, the symbol says more: its namespace, its types.
-                    Some((raw, false)) if at == last => {
-                        let symbol = self.symbol(address).filter(|&(_, start)| start == found.start);
-                        Some(
-                            symbol
-                                .and_then(|(symbol, _)| name::demangled(symbol))
-                                .unwrap_or_else(|| name::function(raw)),
-                        )
+                    Some(said) if !said.linkage && at == last => {
+                        let symbol = self.symbol(address).filter(|symbol| symbol.address == found.start);
+                        let symbol = symbol.and_then(|symbol| name::demangled(symbol.name));
+                        (Some(symbol.unwrap_or_else(|| name::function(said.raw))), said.unit.and_then(name::source))
                     }
-                    Some((raw, false)) => Some(name::function(raw)),
-                    None => self.symbol(address).map(|(symbol, _)| name::function(symbol)),
+                    Some(said) => (Some(name::function(said.raw)), said.unit.and_then(name::source)),
+                    None => self.named(address),
                 };
                 frames.push(Frame {
                     function,
+                    unit,
                     file: found.file.map(|file| name::text(&file)),
                     line: Some(found.line).filter(|&line| line > 0),
                     column: Some(found.column).filter(|&column| column > 0),
@@ -132,13 +129,21 @@ impl<B: Deref<Target = [u8]>> Module<B> {
             }
         }
         if frames.is_empty() {
-            let function = self.symbol(address).map(|(symbol, _)| name::function(symbol));
-            frames.push(Frame { function, module: Some(self.path.clone()), offset: address, ..Frame::default() });
+            let (function, unit) = self.named(address);
+            frames.push(Frame { function, unit, module: Some(self.path.clone()), offset: address, ..Frame::default() });
         }
         frames
     }
 
-    fn symbol(&self, address: u64) -> Option<(&[u8], u64)> {
+    /// What the symbols call the function there, and its source file if others do not know it.
+    fn named(&self, address: u64) -> (Option<String>, Option<String>) {
+        match self.symbol(address) {
+            Some(symbol) => (Some(name::function(symbol.name)), symbol.unit.and_then(name::source)),
+            None => (None, None),
+        }
+    }
+
+    fn symbol(&self, address: u64) -> Option<Function<'_>> {
         let tables = [(&self.own, Table::Full), (&self.debug, Table::Full), (&self.own, Table::Dynamic)];
         tables.into_iter().find_map(|(image, table)| image.as_ref()?.function(table, address))
     }

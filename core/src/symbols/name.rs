@@ -11,7 +11,19 @@ const MOST_PATH: usize = 4096;
 
 /// A function's name: demangled where it is a Rust or C++ symbol, without symbol version and Rust hash.
 pub(super) fn function(raw: &[u8]) -> String {
-    demangled(raw).unwrap_or_else(|| text(cut(raw)))
+    demangled(raw).unwrap_or_else(|| short(text(cut(raw))))
+}
+
+/// Names with what everybody writes for the standard strings, as libstdc++ and libc++ have them.
+fn short(name: String) -> String {
+    const STRINGS: [&str; 2] = [
+        "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
+        "std::__1::basic_string<char, std::__1::char_traits<char>, std::__1::allocator<char> >",
+    ];
+    STRINGS.into_iter().fold(name, |name, string| match name.contains(string) {
+        true => name.replace(string, "std::string"),
+        false => name,
+    })
 }
 
 /// The demangled name, if `raw` is a mangled one.
@@ -24,7 +36,7 @@ pub(super) fn demangled(raw: &[u8]) -> Option<String> {
         let symbol = cpp_demangle::Symbol::new(name.as_bytes()).ok()?;
         symbol.structured_demangle(&mut out, &cpp_demangle::DemangleOptions::default()).ok()?;
     }
-    (!out.0.is_empty()).then_some(out.0)
+    (!out.0.is_empty()).then(|| short(out.0))
 }
 
 fn cut(raw: &[u8]) -> &[u8] {
@@ -55,6 +67,15 @@ impl Write for Bounded {
         self.0.push_str(part);
         Ok(())
     }
+}
+
+/// The name without directories of what a compiler of C or C++ was given. Other compilers' units are no files, or are others
+/// in each build.
+pub(super) fn source(unit: &[u8]) -> Option<String> {
+    const ENDINGS: [&[u8]; 8] = [b"c", b"cc", b"cpp", b"cxx", b"c++", b"C", b"m", b"mm"];
+    let base = unit.rsplit(|&byte| byte == b'/').next()?;
+    let dot = base.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
+    ENDINGS.contains(&base.get(dot + 1..)?).then(|| text(base.get(..MOST_PATH).unwrap_or(base)))
 }
 
 /// Bytes as UTF-8; a byte that is not is written `\xNN`.
@@ -117,6 +138,8 @@ mod tests {
             ("shm_open@@GLIBC_2.34", "shm_open"),
             ("_ZN2ns3addIiEET_S1_S1_", "int ns::add<int>(int, int)"),
             ("_ZN2ns3addEv.part.0", "ns::add() [clone .part.0]"),
+            ("_Z1fRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", "f(std::string const&)"),
+            ("_Z1fNSt3__112basic_stringIcNS_11char_traitsIcEENS_9allocatorIcEEEE", "f(std::string)"),
             ("_ZN4core3ptr13drop_in_place17h0123456789abcdefE", "core::ptr::drop_in_place"),
             ("_ZN4core3ptr13drop_in_place17h0123456789abcdefE.llvm.77", "core::ptr::drop_in_place"),
             ("_RNvCskwGfYPst2Cb_3foo16example_function", "foo::example_function"),
@@ -141,6 +164,21 @@ mod tests {
         assert_eq!(function(grown("1").as_bytes()), "void f<A<int, int>, A<A<int, int>, A<int, int> > >()");
         let symbol = grown("123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
         assert_eq!(function(symbol.as_bytes()), symbol);
+    }
+
+    #[test]
+    fn sources() {
+        for (unit, name) in [
+            ("/src/lib/a.c", Some("a.c")),
+            ("b.tar.cc", Some("b.tar.cc")),
+            ("src/main.rs/@/prog.8d3f-cgu.0", None),
+            ("/tmp/ccWx81.ltrans0.ltrans.o", None),
+            ("<artificial>", None),
+            (".c", None),
+            ("", None),
+        ] {
+            assert_eq!(source(unit.as_bytes()).as_deref(), name);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Programs made by the compilers that are here, compared with binutils' addr2line.
 
 mod damage;
+mod units;
 
 use super::{Files, Frame, LoadedModule, Symbols};
 use alloc::format;

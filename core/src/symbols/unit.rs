@@ -128,10 +128,20 @@ pub(super) fn skip<'a>(
     entries.skip_attributes(abbreviation.attributes())
 }
 
+/// A function's name as it is in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name<'a> {
+    pub raw: &'a [u8],
+    /// Whether it is the linker's.
+    pub linkage: bool,
+    /// The source file that was compiled, where others do not know the function (`static`).
+    pub unit: Option<&'a [u8]>,
+}
+
 /// A function at an address: the one that is there, or one that was inlined.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
-    pub name: Option<(&'a [u8], bool)>,
+    pub name: Option<Name<'a>>,
     pub start: u64,
     /// From where it is called, for an inlined one.
     pub from: Option<Row>,
@@ -217,51 +227,85 @@ fn small(value: &Value) -> u32 {
     value.udata_value().and_then(|value| value.try_into().ok()).unwrap_or(0)
 }
 
-/// The name of a function's entry, or of the one that it is made from; true for the linker's name.
+/// The name of a function's entry, or of the one that it is made from. Any of them may say that other files know it too.
 fn entry_name<'a>(
     view: &View<'_, 'a>,
     units: &[Vec<usize>; 2],
     opened: &Opened<'a>,
     entry: UnitOffset,
-) -> Option<(&'a [u8], bool)> {
+) -> Option<Name<'a>> {
     let mut entry = entry;
     let mut other: Option<Opened<'a>> = None;
+    let (mut found, mut unit) = (None, opened.unit.name);
     for _ in 0..MOST_HOPS {
         let opened = other.as_ref().unwrap_or(opened);
+        unit = opened.unit.name.or(unit);
+        let Some(said) = Said::by(view, opened, entry) else { break };
+        found = found.or(said.name);
+        if said.external {
+            unit = None;
+            if found.is_some() {
+                break;
+            }
+        }
+        let (which, at) = match said.next {
+            Some(AttributeValue::UnitRef(offset)) => {
+                entry = offset;
+                continue;
+            }
+            Some(AttributeValue::DebugInfoRef(offset)) => (opened.which, offset.0),
+            Some(AttributeValue::DebugInfoRefSup(offset)) => (1, offset.0),
+            _ => break,
+        };
+        let Some((made, offset)) = open_at(view, units, which, at) else { break };
+        entry = offset;
+        other = Some(made);
+    }
+    let unit = unit.map(|unit| unit.slice());
+    found.map(|(raw, linkage)| Name { raw, linkage, unit })
+}
+
+/// What one entry says of a function.
+struct Said<'a> {
+    name: Option<(&'a [u8], bool)>,
+    external: bool,
+    /// The entry that it is made from.
+    next: Option<Value<'a>>,
+}
+
+impl<'a> Said<'a> {
+    fn by(view: &View<'_, 'a>, opened: &Opened<'a>, entry: UnitOffset) -> Option<Said<'a>> {
         let dwarf = (*view.dwarfs.get(opened.which)?)?;
         let mut entries = opened.unit.entries_raw(Some(entry)).ok()?;
         let abbreviation = entries.read_abbreviation().ok()??;
-        let (mut linkage, mut plain, mut next) = (None, None, None);
+        let (mut linkage, mut plain, mut external, mut next) = (None, None, false, None);
         attributes(view, &mut entries, abbreviation, |attribute, value| match attribute {
             gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => linkage = Some(value),
             gimli::DW_AT_name => plain = Some(value),
+            gimli::DW_AT_external => external = matches!(value, AttributeValue::Flag(true)),
             gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => next = Some(value),
             _ => {}
         })
         .ok()?;
         let string = |value| dwarf.attr_string(&opened.unit, value).ok().filter(|name| !name.slice().is_empty());
-        if let Some(name) = linkage.and_then(string) {
-            return Some((name.slice(), true));
-        }
-        if let Some(name) = plain.and_then(string) {
-            return Some((name.slice(), false));
-        }
-        let (which, at) = match next? {
-            AttributeValue::UnitRef(offset) => {
-                entry = offset;
-                continue;
-            }
-            AttributeValue::DebugInfoRef(offset) => (opened.which, offset.0),
-            AttributeValue::DebugInfoRefSup(offset) => (1, offset.0),
-            _ => return None,
-        };
-        let starts = units.get(which)?;
-        let unit = *starts.get(starts.partition_point(|&start| start <= at).checked_sub(1)?)?;
-        let made = view.open(which, unit)?;
-        entry = DebugInfoOffset(at).to_unit_offset(&made.unit.header)?;
-        other = Some(made);
+        let linkage = linkage.and_then(string).map(|name| (name.slice(), true));
+        let name = linkage.or_else(|| plain.and_then(string).map(|name| (name.slice(), false)));
+        Some(Said { name, external, next })
     }
-    None
+}
+
+/// The unit that an entry elsewhere is in, and where the entry is there.
+fn open_at<'a>(
+    view: &View<'_, 'a>,
+    units: &[Vec<usize>; 2],
+    which: usize,
+    at: usize,
+) -> Option<(Opened<'a>, UnitOffset)> {
+    let starts = units.get(which)?;
+    let unit = *starts.get(starts.partition_point(|&start| start <= at).checked_sub(1)?)?;
+    let made = view.open(which, unit)?;
+    let entry = DebugInfoOffset(at).to_unit_offset(&made.unit.header)?;
+    Some((made, entry))
 }
 
 /// The file numbered `number` of a line table, as its directories and the unit's say.
