@@ -2,7 +2,7 @@
 //!
 //! A table of identities in the process's own memory: a forked child inherits a copy, as it does the descriptors. It may
 //! be out of date, because descriptors also come and end where no hook sees it (`fclose`, `SCM_RIGHTS`): what is mapped and
-//! not in it is asked of the kernel, and so is what is open at the end.
+//! not in it is asked of the kernel, and so is what a stream has, and what is open at the end.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -14,6 +14,8 @@ const ROOM: usize = 1 << 16;
 const MEMFD: u64 = 1 << 63;
 /// The object's size is known from a record: inode numbers do not come that far.
 const SIZED: u64 = 1 << 62;
+/// A stream has the descriptor.
+const STREAM: u64 = 1 << 61;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
@@ -54,10 +56,10 @@ pub fn object(fd: i32) -> Option<ObjectId> {
     match FDS.get(fd as usize).map_or(0, |word| word.load(Ordering::Relaxed)) {
         0 => None,
         word if word & MEMFD != 0 => {
-            let ino = word & !(MEMFD | SIZED);
+            let ino = word & !(MEMFD | SIZED | STREAM);
             Some(ObjectId { family: Family::Memfd, dev: MEMFD_DEV.load(Ordering::Relaxed), ino })
         }
-        word => Some(ObjectId { family: Family::Posix, dev: shm_dev(), ino: word & !SIZED }),
+        word => Some(ObjectId { family: Family::Posix, dev: shm_dev(), ino: word & !(SIZED | STREAM) }),
     }
 }
 
@@ -86,17 +88,40 @@ pub fn set(fd: i32, object: Option<ObjectId>) {
 /// Whether a record tells the size of the object that `fd` is.
 #[inline(always)]
 pub fn is_sized(fd: i32) -> bool {
-    FDS.get(fd as usize).is_some_and(|word| word.load(Ordering::Relaxed) & SIZED != 0)
+    is_marked(fd, SIZED)
 }
 
 /// Notes that a record tells the size of the object that `fd` is.
 #[inline(always)]
 pub fn set_sized(fd: i32) {
+    mark(fd, SIZED);
+}
+
+/// Whether a stream has `fd`, or had: then the C library may have closed it, and the number be another file's.
+#[inline(always)]
+pub fn is_streams(fd: i32) -> bool {
+    is_marked(fd, STREAM)
+}
+
+/// Notes that a stream has `fd`.
+pub fn set_streams(fd: i32) {
+    if !vfork::is_child() {
+        mark(fd, STREAM);
+    }
+}
+
+#[inline(always)]
+fn is_marked(fd: i32, bit: u64) -> bool {
+    FDS.get(fd as usize).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+}
+
+#[inline(always)]
+fn mark(fd: i32, bit: u64) {
     let Some(word) = FDS.get(fd as usize) else { return };
     let value = word.load(Ordering::Relaxed);
-    if value != 0 && value & SIZED == 0 {
+    if value != 0 && value & bit == 0 {
         // Another thread may have closed it meanwhile, and the number be another object's.
-        let _ = word.compare_exchange(value, value | SIZED, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = word.compare_exchange(value, value | bit, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

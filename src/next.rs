@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use libc::{key_t, mode_t, pid_t, shmid_ds, size_t, stat};
+use libc::{FILE, key_t, mode_t, pid_t, shmid_ds, size_t, stat};
 
 use crate::{elf, process};
 
@@ -119,6 +119,7 @@ mod signatures {
     const _: unsafe extern "C" fn(*mut c_void, size_t, c_int, c_int, c_int, i64) -> *mut c_void = libc::mmap;
     const _: unsafe extern "C" fn(*mut c_void, size_t) -> c_int = libc::munmap;
     const _: unsafe extern "C" fn(c_int) -> c_int = libc::close;
+    const _: unsafe extern "C" fn(c_int, *const c_char) -> *mut FILE = libc::fdopen;
     const _: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = libc::dup3;
     const _: unsafe extern "C" fn(*const c_char, mode_t) -> c_int = libc::creat;
     const _: unsafe extern "C" fn(*const c_char) -> c_int = libc::remove;

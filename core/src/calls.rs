@@ -233,6 +233,7 @@ macro_rules! hooks {
             munmap => Munmap: fn(*mut c_void, size_t) -> c_int;
             mremap => Mremap: fn(*mut c_void, size_t, size_t, c_int, *mut c_void) -> *mut c_void;
             close => Close: fn(c_int) -> c_int;
+            fdopen => Close: fn(c_int, *const c_char) -> *mut FILE;
             dup => Dup: fn(c_int) -> c_int;
             dup2 => Dup2: fn(c_int, c_int) -> c_int;
             dup3 => Dup3: fn(c_int, c_int, c_int) -> c_int;

@@ -1,11 +1,12 @@
 //! Copies and closes of descriptors. One load tells whether a descriptor is a shared-memory object.
 
-use core::ffi::{c_int, c_uint};
+use core::ffi::{c_char, c_int, c_uint};
 
+use libc::FILE;
 use shmaudit_core::calls::Call;
 use shmaudit_core::record::ObjectId;
 
-use super::alias;
+use super::{alias, objects};
 use crate::audit::{self, About, Seen};
 use crate::fds;
 use crate::next::{NEXT, Slot};
@@ -51,7 +52,35 @@ fn close_object(fd: c_int) -> c_int {
 
 /// The object that `fd` is, where what is done to it is done to this process's descriptors: a `vfork` child has its own.
 fn own_object(fd: c_int) -> Option<ObjectId> {
-    fds::object(fd).filter(|_| !vfork::is_child())
+    objects::of(fd).filter(|_| !vfork::is_child())
+}
+
+/// `fdopen`: from now on the descriptor may end inside the C library. Only objects' are noted.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
+    match NEXT.fdopen.get() {
+        // SAFETY: the caller's arguments, passed on.
+        Some(next) if !fds::is_object(fd) => unsafe { next(fd, mode) },
+        // SAFETY: the caller's arguments, passed on.
+        _ => unsafe { fdopen_object(fd, mode) },
+    }
+}
+
+#[inline(never)]
+unsafe fn fdopen_object(fd: c_int, mode: *const c_char) -> *mut FILE {
+    let Some(next) = next!(fdopen) else {
+        errno::set(libc::ENOSYS);
+        return core::ptr::null_mut();
+    };
+    // SAFETY: the caller's arguments, passed on.
+    let stream = unsafe { next(fd, mode) };
+    if !stream.is_null() {
+        fds::set_streams(fd);
+    }
+    stream
 }
 
 /// The log lets go of its descriptor where the program closes or replaces that number.

@@ -78,7 +78,7 @@ unsafe fn map_object(
     let over_ours = flags & libc::MAP_FIXED != 0 && pages::any(addr as usize, length);
     #[cfg(feature = "wrong")]
     let over_ours = over_ours && !crate::wrong::is(crate::wrong::Wrong::BlindToFixed);
-    let known = if flags & libc::MAP_ANONYMOUS != 0 { Some(None) } else { fds::object(fd).map(Some) };
+    let known = if flags & libc::MAP_ANONYMOUS != 0 { Some(None) } else { objects::of(fd).map(Some) };
     let (object, mut size) = match known {
         Some(object) => (object, None),
         None if flags & libc::MAP_TYPE == libc::MAP_PRIVATE => (None, None),

@@ -6,10 +6,10 @@ use libc::shmid_ds;
 use shmaudit_core::layout::{hash_name, hash_shmid};
 use shmaudit_core::record::{Family, MAX_ARGS, ObjectId, Opening};
 
-use crate::audit::Seen;
-use crate::fds;
+use crate::audit::{self, Seen};
 use crate::registry::Found;
-use crate::{clock, real, sys};
+use crate::sys::Identity;
+use crate::{clock, fds, filter, real, sys, vfork};
 
 /// The kernel's time stamps are those of its last tick: at most 10 ms (`HZ=100`) behind.
 const TICK_NS: u64 = 10_000_000;
@@ -70,6 +70,30 @@ pub fn note_size(fd: c_int, size: u64) {
 pub fn was_just_born(fd: c_int, seen: &Seen) -> bool {
     let now = clock::realtime();
     sys::birth(fd).is_some_and(|birth| birth.saturating_add(2 * TICK_NS) > now.saturating_sub(seen.passed(now)))
+}
+
+/// The object that `fd` is, where the table has it for one. Where a stream has it, the kernel is asked: `fclose` closes inside
+/// the C library, and the number is the next file's.
+#[inline(always)]
+pub fn of(fd: c_int) -> Option<ObjectId> {
+    let object = fds::object(fd)?;
+    if fds::is_streams(fd) { still(fd, object) } else { Some(object) }
+}
+
+#[cold]
+#[inline(never)]
+fn still(fd: c_int, object: ObjectId) -> Option<ObjectId> {
+    let same = |file: Identity| (file.dev, file.ino) == (object.dev, object.ino);
+    if filter::is_own() || real::identity(fd).is_some_and(same) {
+        return Some(object);
+    }
+    if !vfork::is_child() {
+        fds::set(fd, None);
+        if let Some(audit) = audit::ready() {
+            audit.note_unseen_close(fd, object);
+        }
+    }
+    None
 }
 
 /// What `fd` is and its size, asked of the kernel when it is mapped and not in the table: it came from another process, or

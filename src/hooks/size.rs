@@ -34,7 +34,7 @@ unsafe fn truncate_object(fd: c_int, length: i64, next: &Slot<Truncate>) -> c_in
             libc_result(unsafe { sys::call(libc::SYS_ftruncate, fd as usize, length as usize, 0, 0, 0, 0) }) as c_int
         }
     };
-    let Some(object) = fds::object(fd) else { return real() };
+    let Some(object) = objects::of(fd) else { return real() };
     let seen = Seen::start(Call::Ftruncate);
     let result = real();
     if result == 0 {
@@ -64,7 +64,7 @@ unsafe fn allocate(next: &Slot<Allocate>, fd: c_int, mode: c_int, offset: i64, l
             sys::call(libc::SYS_fallocate, fd as usize, mode as usize, offset as usize, len as usize, 0, 0)
         }) as c_int,
     };
-    let Some(object) = fds::object(fd) else { return real() };
+    let Some(object) = objects::of(fd) else { return real() };
     let seen = Seen::start(Call::Fallocate);
     let result = real();
     if result == 0 && mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
@@ -95,7 +95,7 @@ unsafe fn posix_allocate(next: &Slot<PosixAllocate>, fd: c_int, offset: i64, len
             -sys::call(libc::SYS_fallocate, fd as usize, 0, offset as usize, len as usize, 0, 0) as c_int
         },
     };
-    let Some(object) = fds::object(fd) else { return real() };
+    let Some(object) = objects::of(fd) else { return real() };
     let seen = Seen::start(Call::PosixFallocate);
     let result = real();
     if result == 0 {
@@ -117,7 +117,7 @@ alias!(posix_fallocate64 = posix_allocate(fd: c_int, offset: i64, len: i64) -> c
 /// Notes an `fstat` of one of our objects; `result` is the real call's, with `statbuf` filled where it is 0.
 #[inline(always)]
 unsafe fn stated(fd: c_int, statbuf: *mut stat, real: impl FnOnce() -> c_int) -> c_int {
-    let Some(object) = fds::object(fd) else { return real() };
+    let Some(object) = objects::of(fd) else { return real() };
     let seen = Seen::start(Call::Fstat);
     let result = real();
     let mut data = [0u8; 16];

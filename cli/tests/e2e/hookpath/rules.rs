@@ -22,7 +22,8 @@ pub const OWN: &[(&[&str], &[i64], &str)] = &[
         &["shmaudit::real::identity", "shmaudit::sys::identity", "shmaudit::hooks::path::object_opened"],
         &[libc::SYS_statx, libc::SYS_newfstatat],
         "identity: once for each successful shm_open, memfd_create, and open under the shm mount; once for a shared mapping \
-         of a descriptor that no hook has seen. newfstatat where a filter of system calls may be, and by the C library's \
+         of a descriptor that no hook has seen, and for each call about one that a stream has: fclose closes it inside the C \
+         library, and its number is the next file's. newfstatat where a filter of system calls may be, and by the C library's \
          fstat where it has one",
     ),
     (

@@ -33,6 +33,9 @@ const CALLS: &[(&str, &[&str])] = &[
     ("posix_fallocate", &[]),
     ("fstat", &[]),
     ("mmap", &[]),
+    // What a stream has may have been closed inside the C library.
+    ("ftruncate_stream", &[IDENTITY]),
+    ("mmap_stream", &[IDENTITY]),
     // A descriptor that no hook has seen may be an object.
     ("mmap_unseen", &[IDENTITY]),
     ("mmap_file", &[IDENTITY]),
@@ -45,6 +48,9 @@ const CALLS: &[(&str, &[&str])] = &[
     ("mremap", &[]),
     ("close", &[]),
     ("close_file", &[]),
+    ("fdopen", &[]),
+    ("fdopen_file", &[]),
+    ("close_stream", &[IDENTITY]),
     ("dup", &[]),
     ("dup_file", &[]),
     ("dup2", &[]),

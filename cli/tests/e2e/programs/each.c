@@ -90,6 +90,13 @@ static void file_elsewhere(int i)
     need(fd != -1 && syscall(SYS_close, fd) == 0, "a file");
 }
 
+/* Whose descriptor a stream has. */
+static void stream(int i)
+{
+    object(i);
+    need(fdopen(fds[i], "r+") != NULL, "fdopen");
+}
+
 /* By a call that no hook sees. */
 static void unseen(int i)
 {
@@ -166,6 +173,7 @@ CALL(dup2_any, dup2(fds[i], 100 + i) == 100 + i)
 CALL(dup3_any, dup3(fds[i], 100 + i, O_CLOEXEC) == 100 + i)
 CALL(fcntl_copies, fcntl(fds[i], F_DUPFD_CLOEXEC, 0) != -1)
 CALL(fcntl_asks, fcntl(fds[i], F_GETFL) != -1)
+CALL(fdopen_any, fdopen(fds[i], "r") != NULL)
 CALL(close_range_any, close_range((unsigned)fds[i], (unsigned)fds[i], 0) == 0)
 CALL(open_existing, open(paths[i], O_RDWR) != -1)
 CALL(open_new, open(paths[i], O_CREAT | O_EXCL | O_RDWR, 0600) != -1)
@@ -211,6 +219,8 @@ static const struct call {
     { "posix_fallocate", object, posix_fallocate_object },
     { "fstat", object, fstat_object },
     { "mmap", object, mmap_object },
+    { "ftruncate_stream", stream, ftruncate_object },
+    { "mmap_stream", stream, mmap_object },
     { "mmap_unseen", unseen, mmap_object },
     { "mmap_file", file, mmap_object },
     { "mmap_private_file", file, mmap_private },
@@ -222,6 +232,9 @@ static const struct call {
     { "mremap", mapped, mremap_object },
     { "close", object, close_any },
     { "close_file", file, close_any },
+    { "fdopen", object, fdopen_any },
+    { "fdopen_file", file, fdopen_any },
+    { "close_stream", stream, close_any },
     { "dup", object, dup_any },
     { "dup_file", file, dup_any },
     { "dup2", object, dup2_any },
