@@ -1,6 +1,6 @@
 //! Who we are: process slot, pid and tid without a system call per call, right after every kind of fork.
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use shmaudit_core::layout::process as slot;
 use shmaudit_core::layout::{Region, header};
@@ -225,7 +225,7 @@ pub fn is_inside() -> bool {
     INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
 }
 
-struct Place(&'static [core::sync::atomic::AtomicU64]);
+struct Place(&'static [AtomicU64]);
 
 impl Place {
     fn set(&self, word: usize, value: u64) {
@@ -261,7 +261,14 @@ fn place(recorder: &Recorder, number: u32) -> Option<Place> {
     recorder.region(Region::Processes).get(base..base + WORDS).map(Place)
 }
 
-/// A slot nobody has, or that of the process that ended longest ago.
+/// Where the search for a slot goes on: those before it were given out last.
+static HAND: AtomicU32 = AtomicU32::new(0);
+/// The same, of processes that have not said that they ended.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+/// Of so many of them the kernel is asked for one slot.
+const ASKS: u32 = 64;
+
+/// A slot nobody has, or that of a process that ended long ago.
 fn take_slot(recorder: &Recorder) -> u32 {
     let room = (recorder.region(Region::Processes).len() / WORDS).min(NO_SLOT as usize) as u64;
     let used = recorder.word(header::PROCESSES);
@@ -271,26 +278,33 @@ fn take_slot(recorder: &Recorder) -> u32 {
             return number as u32;
         }
     }
-    let places = || (0..room as u32).filter_map(|number| place(recorder, number).map(|place| (number, place)));
+    let search = |hand: &AtomicU32, most: u32, state: u64, goes: &dyn Fn(&Place) -> bool| {
+        let start = hand.load(Ordering::Relaxed);
+        let found = (0..most.min(room as u32)).map(|step| start.wrapping_add(step) % room as u32).find(|&number| {
+            place(recorder, number).is_some_and(|place| {
+                let is = |word: &AtomicU64| word.load(Ordering::Acquire) == state && goes(&place);
+                let take = |word: &AtomicU64| {
+                    word.compare_exchange(state, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+                };
+                place.0.first().is_some_and(|word| is(word) && take(word))
+            })
+        });
+        hand.store(found.map_or(start.wrapping_add(most), |number| number + 1) % room.max(1) as u32, Ordering::Relaxed);
+        found
+    };
     let session = recorder.is_session();
     // A supervisor keeps what it has stored, and knows who was killed.
     let free = if session { slot::STATE_SAVED } else { slot::STATE_ENDED };
-    let told =
-        places().filter(|(_, place)| place.get(slot::STATE) == free).min_by_key(|(_, place)| place.get(slot::ENDED));
-    // Workers that are killed tell nothing.
-    let killed = || {
-        places()
-            .find(|(_, place)| place.get(slot::STATE) == slot::STATE_LIVE && !sys::exists(place.get(slot::PID) as u32))
-    };
-    if let Some((number, place)) = told.or_else(|| if session { None } else { killed() }) {
-        let before = place.get(slot::STATE);
-        let ours = place.0.first().is_some_and(|state| {
-            before != slot::STATE_FORKING
-                && state.compare_exchange(before, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        });
-        if ours {
-            return number;
-        }
+    if let Some(number) = search(&HAND, room as u32, free, &|_| true) {
+        return number;
+    }
+    // Workers that are killed tell nothing. Each time a few are asked for, so that a fork among very many does not wait.
+    let is_gone = |place: &Place| !sys::exists(place.get(slot::PID) as u32);
+    if !session
+        && !filter::is_own()
+        && let Some(number) = search(&ASKED, ASKS, slot::STATE_LIVE, &is_gone)
+    {
+        return number;
     }
     recorder.word(header::PROCESSES_LOST).fetch_add(1, Ordering::Relaxed);
     NO_SLOT

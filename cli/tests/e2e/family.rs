@@ -1,7 +1,9 @@
 //! Families of processes: who reports, once, and what is left to later ones. Shells and Python under the preload.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::build::{self, Variant, own_source};
 use crate::clean::Turn;
@@ -29,6 +31,8 @@ pub fn add(trials: &mut Trials) {
         trials.add(format!("family::python_shared_memory::{way}"), move || python(way));
     }
     trials.add("family::python_without_shared_memory", python_quiet);
+    trials.add("family::more_processes_than_places", many_workers);
+    trials.add("family::more_processes_than_places_under_a_filter", many_workers_filtered);
 }
 
 /// The leaks that each process reports, by process id.
@@ -241,5 +245,43 @@ fn python_quiet() -> Verdict {
     let said = ended.errors();
     // mmap(-1) is a memfd in no release, anonymous memory in all: nothing is shared by name.
     check!(!said.contains("leak") && !said.contains("shm_open"), "noise:{}", Shown(&ended.stderr));
+    Ok(())
+}
+
+/// Runs programs/workers.c with more children than a journal has places for, 256, and returns what it says and the report.
+fn workers(trial: &str, words: &[&str]) -> Result<(String, PathBuf), Stop> {
+    let directory = place::directory(trial)?;
+    let report = directory.join("report.json");
+    let options = format!(
+        "log=off:report_format=json:report={}:journal={}",
+        report.display(),
+        directory.join("journal").display()
+    );
+    let program = build::own("workers", &Variant::plain().and(&["-lrt"]))?;
+    let turn = Turn::take(&own_source("workers"))?;
+    let (plain, _) = turn.run(Run::new(&program).args(words))?;
+    if plain.how() != "0" {
+        return Err(Stop::Unfit("filters of system calls".into()));
+    }
+    let (ended, _) = turn.run(Run::new(&program).args(words).preloaded(&options))?;
+    check!(ended.how() == "0", "ended {}:{}", ended.how(), Shown(&ended.stderr));
+    Ok((ended.output(), report))
+}
+
+/// Those that have ended, with a word or without, make room for those that come.
+fn many_workers() -> Verdict {
+    let (said, report) = workers("family::more_processes_than_places", &["1100"])?;
+    let report: Value = serde_json::from_slice(&std::fs::read(report)?)?;
+    check!(report["summary"]["unaudited_processes"] == 0, "{}", report["summary"]);
+    let leaks: Vec<&Value> = report["findings"].as_array().into_iter().flatten().collect();
+    let [leak] = leaks[..] else { fail!("{} findings: {report:#}", leaks.len()) };
+    check!(said == format!("last {}\n", leak["process"]["pid"]), "it says {said}, and the report {leak:#}");
+    Ok(())
+}
+
+/// Nothing is asked of the kernel for that, where the program forbids it.
+fn many_workers_filtered() -> Verdict {
+    let (said, _) = workers("family::more_processes_than_places_under_a_filter", &["600", "filter"])?;
+    check!(said.starts_with("last "), "it says {said}");
     Ok(())
 }
