@@ -176,7 +176,8 @@ uint64_t shmaudit_checkpoint(void);
  Reports the leaks of what was made after `checkpoint` (0: from the start), to where the report at exit goes, and
  nothing where there are none: objects that are still there, and that nobody who still runs may remove.
 
- Returns their number, or -1 with errno: EINVAL where no such checkpoint was given out, and as shmaudit_leak_check.
+ Returns their number, or -1 with errno: EINVAL where `checkpoint` cannot have been given out (an even number, or one that
+ the calls have not come to yet; others are points too, that of the call before), and as shmaudit_leak_check.
 
  Thread-safe; not for use in a signal handler.
  */
