@@ -194,6 +194,11 @@ impl Seen {
         self.call
     }
 
+    /// When the call began, by our clock.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
     /// The audit that takes note, if there is one.
     pub fn audit(&self) -> Option<&'static Audit> {
         self.audit
@@ -427,8 +432,8 @@ impl Audit {
                 let hash = layout::hash_name(about.label);
                 // The name was free: what had it when this call began has been removed where no hook saw it.
                 let began = event.ticks.wrapping_sub(u64::from(event.took));
-                let gone = |found: &Found| self.recorder.is_before(*found, began, event.object.dev);
-                if let Some(found) = self.recorder.find(hash).filter(gone) {
+                let gone = |found: &Found| self.recorder.device(*found) == Some(event.object.dev);
+                if let Some(found) = self.recorder.find_before(hash, began).filter(gone) {
                     self.recorder.remove(found);
                 }
                 self.recorder.register(hash, event);

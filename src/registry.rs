@@ -30,13 +30,12 @@ impl Recorder {
         self.region(Region::Entries).get(word).map(|word| word.load(Ordering::Acquire))
     }
 
-    /// Whether the object was made before `ticks`, on the device `dev`.
-    pub fn is_before(&self, found: Found, ticks: u64, dev: u64) -> bool {
+    /// The device that the object is on.
+    pub fn device(&self, found: Found) -> Option<u64> {
         let base = found.entry() * self.entry_words + entry::RECORD;
         let load = |at: usize| self.region(Region::Entries).get(base + at).map(|word| word.load(Ordering::Acquire));
-        let arguments = |meta: u64| (meta >> 24 & 0xF) as usize;
-        let its_dev = load(0).and_then(|meta| load(record::UNIT_PAYLOAD + arguments(meta)));
-        its_dev == Some(dev) && load(1).is_some_and(|made| made < ticks)
+        let arguments = (load(0)? >> 24 & 0xF) as usize;
+        load(record::UNIT_PAYLOAD + arguments)
     }
 
     /// Enters the object that `event` made, known by `hash`. Where there is no room it is counted as lost.
@@ -99,6 +98,11 @@ impl Recorder {
 
     /// The youngest entry known by `hash`.
     pub fn find(&self, hash: u64) -> Option<Found> {
+        self.find_before(hash, u64::MAX)
+    }
+
+    /// The same, of those that were made before `ticks`.
+    pub fn find_before(&self, hash: u64, ticks: u64) -> Option<Found> {
         let index = self.region(Region::Index);
         let mut youngest: Option<(u64, Found)> = None;
         for at in window(hash, index.len()) {
@@ -110,7 +114,8 @@ impl Recorder {
             let entries = self.region(Region::Entries);
             let load = |at: usize| entries.get(base + at).map_or(0, |word| word.load(Ordering::Acquire));
             let age = load(entry::STATE);
-            if age & 1 == 1 && load(entry::HASH) == hash && youngest.is_none_or(|(oldest, _)| age > oldest) {
+            let meant = age & 1 == 1 && load(entry::HASH) == hash && load(entry::RECORD + 1) <= ticks;
+            if meant && youngest.is_none_or(|(oldest, _)| age > oldest) {
                 youngest = Some((age, Found { index: at, word }));
             }
         }

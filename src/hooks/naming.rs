@@ -53,8 +53,10 @@ unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *c
         }
         length += (before.len() + path.len()).min(room) + (1 - index);
     }
-    if result == 0 {
-        objects::renamed(&seen, names[0], names[1], link);
+    // A link elsewhere leaves the name.
+    if result == 0 && !(link && names[1].is_none()) {
+        let exchange = !link && args.get(2).is_some_and(|flags| flags & u64::from(libc::RENAME_EXCHANGE) != 0);
+        objects::renamed(&seen, names[0], names[1], exchange);
     }
     seen.end(
         i64::from(result),

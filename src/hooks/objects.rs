@@ -142,23 +142,34 @@ pub fn remove(seen: &Seen, found: Option<Found>, again: u64) {
     }
 }
 
-/// After a rename under, into or out of the shm mount, or a link there: the entry follows the object to its new name. Of two
-/// names the one that was made first is as a rule the one that goes first.
-pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>, link: bool) {
+/// After a removal by path, whose name could not be read before: takes the object out of the registry that had the name when
+/// the call began. What somebody made of the name since stays.
+pub fn removed(seen: &Seen, hash: u64) {
     let Some(audit) = seen.audit() else { return };
-    if link && to.is_none() {
-        return;
-    }
-    // What the new name meant before is gone.
-    if let Some(found) = to.and_then(|to| audit.recorder.find(hash_name(to))) {
+    if let Some(found) = audit.recorder.find_before(hash, seen.started()) {
         audit.recorder.remove(found);
     }
-    let Some(found) = from.and_then(|from| audit.recorder.find(hash_name(from))) else { return };
-    match to {
-        Some(to) => audit.recorder.relabel(found, hash_name(to)),
+}
+
+/// After a rename under, into or out of the shm mount, or a link there: the entries follow the objects to their new names. As
+/// after a removal, those are meant that had the names when the call began. Of two names the one that was made first is as a
+/// rule the one that goes first.
+pub fn renamed(seen: &Seen, from: Option<&[u8]>, to: Option<&[u8]>, exchange: bool) {
+    let Some(audit) = seen.audit().filter(|_| from != to) else { return };
+    let entry = |name: Option<&[u8]>| name.and_then(|name| audit.recorder.find_before(hash_name(name), seen.started()));
+    let (moved, replaced) = (entry(from), entry(to));
+    let follow = |found: Found, name: Option<&[u8]>| match name {
+        Some(name) => audit.recorder.relabel(found, hash_name(name)),
         None => {
             audit.recorder.remove(found);
         }
+    };
+    if let Some(replaced) = replaced {
+        // What the new name meant before is gone, or has the old name.
+        follow(replaced, if exchange { from } else { None });
+    }
+    if let Some(moved) = moved {
+        follow(moved, to);
     }
 }
 

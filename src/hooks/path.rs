@@ -224,8 +224,7 @@ fn object_unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: &[u8], na
         return;
     }
     if result == 0 {
-        let hash = hash_name(name);
-        objects::remove(&seen, objects::find(&seen, hash), hash);
+        objects::removed(&seen, hash_name(name));
     }
     seen.end(i64::from(result), result == -1, About { mark, ..About::args(args).data(path) });
 }

@@ -18,6 +18,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("journal::refuses_what_is_none", refusals);
     trials.add("journal::without_a_directory_memory_will_do", no_directory);
     trials.add("journal::a_name_made_again_and_again", made_again);
+    trials.add("journal::names_that_change_hands", change_hands);
 }
 
 const KEYS: [i32; 3] = [0x5a4d_0f00, 0x5a4d_0f01, 0x5a4d_0f02];
@@ -168,5 +169,24 @@ fn made_again() -> Verdict {
     let errors = ended.errors();
     check!(errors.contains("POSIX object /shmaudit-remakes-stays of 7417 bytes"), "not told: {errors}");
     check!(errors.contains("1 object leaked") && !errors.contains("found no room"), "it says: {errors}");
+    Ok(())
+}
+
+/// What somebody makes of a name while its removal comes back is not taken for what was removed; of two names that are
+/// exchanged none is gone, nor is what is renamed to its own name.
+fn change_hands() -> Verdict {
+    let turn = Turn::take(&build::own_source("renews"))?;
+    let directory = place::directory("journal::change_hands")?.join("journal");
+    let behind = build::own("renews_behind", &Variant::of("gcc", &["-shared", "-fPIC", "-O1"]))?;
+    let list = format!("{}:{}", place::library().display(), behind.display());
+    let run = Run::new(build::own("renews", &Variant::plain().and(&["-lrt"]))?).arg("20000");
+    let options = format!("log=off:stacks=1:journal={}", directory.display());
+    let (ended, _) = turn.run(run.env("LD_PRELOAD", list).options(&options))?;
+    check!(ended.how() == "0", "ended {}: {}", ended.how(), ended.errors());
+    let errors = ended.errors();
+    let told = |name: &str, size: u32| errors.contains(&format!("{name} of {size} bytes"));
+    check!(told("/shmaudit-renews-again", 7433), "what was made meanwhile is not told: {errors}");
+    check!(told("/shmaudit-renews-one", 7451) && told("/shmaudit-renews-other", 7457), "not told: {errors}");
+    check!(errors.contains("3 objects leaked") && errors.contains("lost:"), "it says: {errors}");
     Ok(())
 }
