@@ -24,6 +24,16 @@ fn killed_group() -> Verdict {
     let processes = report["processes"].as_array().cloned().unwrap_or_default();
     let killed = processes.iter().all(|process| process["end"] == "signal" && process["status"] == 9);
     check!(processes.len() == 4 && killed, "{report:#}");
+    let told = |report: &Value, how: &str| {
+        let findings = report["findings"].as_array().cloned().unwrap_or_default();
+        let said = |finding: &Value| finding["message"].as_str().is_some_and(|text| text.contains(how));
+        findings.len() == 2 && findings.iter().all(said)
+    };
+    check!(told(&report, "] (killed by SIGKILL), was never"), "{report:#}");
+    // How a process ended only its parent is told.
+    let (_, work) = script("run::killed_child", "run sh -c '\"$LEAVES\" /x signal 9; true'")?;
+    let report = json(&work, "report.json")?;
+    check!(told(&report, "] (ended without exit), was never"), "{report:#}");
     Ok(())
 }
 
