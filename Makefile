@@ -1,13 +1,14 @@
 # shmaudit: build, show, test, install. `make help` lists the targets.
 
-PREFIX ?= /usr/local
+# The GNU standards' names of directories count as well: prefix, libdir, bindir, includedir, datadir, mandir.
+PREFIX ?= $(or $(prefix),/usr/local)
 # 1 for the directory that the compiler's libraries are in (lib/x86_64-linux-gnu), or that directory's name.
 MULTIARCH ?=
-LIBDIR ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(if $(filter 1,$(MULTIARCH)),$(shell $(CC) -print-multiarch),$(MULTIARCH)))
-BINDIR ?= $(PREFIX)/bin
-INCLUDEDIR ?= $(PREFIX)/include
-DATADIR ?= $(PREFIX)/share
-MANDIR ?= $(DATADIR)/man
+LIBDIR ?= $(or $(libdir),$(PREFIX)/lib$(if $(MULTIARCH),/$(if $(filter 1,$(MULTIARCH)),$(shell $(CC) -print-multiarch),$(MULTIARCH))))
+BINDIR ?= $(or $(bindir),$(PREFIX)/bin)
+INCLUDEDIR ?= $(or $(includedir),$(PREFIX)/include)
+DATADIR ?= $(or $(datadir),$(PREFIX)/share)
+MANDIR ?= $(or $(mandir),$(DATADIR)/man)
 DESTDIR ?=
 CARGO ?= cargo
 STRIP ?= strip

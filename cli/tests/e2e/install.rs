@@ -17,6 +17,7 @@ use crate::{check, place};
 pub fn add(trials: &mut Trials) {
     trials.add("install::layout", layout);
     trials.add("install::works_by_pkg_config", by_pkg_config);
+    trials.add("install::directories_by_their_standard_names", standard_names);
     trials.add("install::manual_is_well_formed", manual);
     trials.add("install::manual_tells_all", manual_tells_all);
     for (shell, file) in [
@@ -96,6 +97,27 @@ fn layout() -> Verdict {
     }
     let manual = found.iter().filter(|file| file.starts_with("usr/share/man/")).count();
     check!(found.len() == wanted.len() - 4 + manual, "more than there should be:\n{}", found.join("\n"));
+    let mut arguments = vec!["uninstall".to_string(), format!("DESTDIR={}", directory.display())];
+    arguments.extend(options.iter().map(ToString::to_string));
+    make(&arguments)?;
+    let mut left = Vec::new();
+    files(&directory, &directory, &mut left)?;
+    check!(left.is_empty(), "uninstall leaves\n{}", left.join("\n"));
+    Ok(())
+}
+
+/// As packagers pass them, who know the GNU standards' names.
+fn standard_names() -> Verdict {
+    let options = ["prefix=/opt/x", "libdir=/opt/x/lib64", "mandir=/opt/x/man"];
+    let directory = installed("install::directories_by_their_standard_names", &options)?;
+    let mut found = Vec::new();
+    files(&directory, &directory, &mut found)?;
+    for file in
+        ["opt/x/lib64/libshmaudit.so -> libshmaudit.so.0", "opt/x/bin/shmaudit 755", "opt/x/man/man1/shmaudit.1 644"]
+    {
+        check!(found.iter().any(|found| found == file), "{file} is not among\n{}", found.join("\n"));
+    }
+    check!(found.iter().all(|file| file.starts_with("opt/x/")), "elsewhere:\n{}", found.join("\n"));
     let mut arguments = vec!["uninstall".to_string(), format!("DESTDIR={}", directory.display())];
     arguments.extend(options.iter().map(ToString::to_string));
     make(&arguments)?;
