@@ -55,10 +55,8 @@ impl Set {
     pub fn wait(&self, most: Option<Duration>) -> Option<Came> {
         // SAFETY: plain numbers, for which zero is a value.
         let mut info: libc::siginfo_t = unsafe { zeroed() };
-        let most = most.map(|most| libc::timespec {
-            tv_sec: most.as_secs() as libc::time_t,
-            tv_nsec: most.subsec_nanos() as libc::c_long,
-        });
+        let most = most
+            .map(|most| libc::timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos() as libc::c_long });
         let most = most.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: reads one set and at most one timespec, fills one siginfo.
         let signal = unsafe { libc::sigtimedwait(&raw const self.0, &raw mut info, most) };

@@ -42,6 +42,7 @@ pub fn segment(shmid: i32) -> io::Result<SegmentNow> {
     }
     let seconds = |time| u64::try_from(time).unwrap_or(0);
     #[cfg(target_env = "musl")]
+    #[expect(deprecated, reason = "the name that the crate will have for it is not there yet")]
     let key = ds.shm_perm.__ipc_perm_key;
     #[cfg(not(target_env = "musl"))]
     let key = ds.shm_perm.__key;
