@@ -33,6 +33,7 @@ mod fds;
 mod filter;
 mod heap;
 mod hooks;
+mod inside;
 mod interface;
 mod journal;
 mod live;

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use libc::{FILE, key_t, mode_t, pid_t, shmid_ds, size_t, stat};
 
-use crate::{elf, process};
+use crate::{elf, inside};
 
 /// The place of one next definition.
 pub struct Slot<F>(AtomicUsize, PhantomData<F>);
@@ -78,7 +78,7 @@ pub fn resolve() {
         }
     });
     if is_libc(&[&NEXT.shm_open.0, &NEXT.shm_unlink.0, &NEXT.remove.0]) {
-        process::nothing_comes_back();
+        inside::nothing_comes_back();
     }
 }
 

@@ -1,16 +1,19 @@
 //! Who we are: process slot, pid and tid without a system call per call, right after every kind of fork.
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+mod slots;
+
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use shmaudit_core::layout::process as slot;
-use shmaudit_core::layout::{Region, header};
 use shmaudit_core::record::Slot;
 
 #[cfg(target_arch = "aarch64")]
 use crate::elf;
 use crate::recorder::Recorder;
 use crate::sys::PAGE_MOST;
-use crate::{audit, callers, clock, code, conclude, contain, filter, heap, log, pause, sys, unwind, vfork};
+use crate::{audit, callers, clock, code, conclude, contain, filter, heap, inside, log, pause, sys, unwind, vfork};
+
+use slots::{WORDS, place, take_slot};
 
 #[unsafe(link_section = ".data.hot")]
 static PID: AtomicU32 = AtomicU32::new(0);
@@ -29,8 +32,6 @@ static ROOT: AtomicU32 = AtomicU32::new(0);
 
 /// The slot of a process that found no record.
 pub const NO_SLOT: u32 = u16::MAX as u32;
-
-const WORDS: usize = slot::BYTES / 8;
 
 /// The calling process.
 #[derive(Clone, Copy)]
@@ -143,6 +144,7 @@ fn mark_page() {
 pub fn stays() {
     mark_page();
     heap::forked();
+    inside::forked();
 }
 
 /// The calling process, as it is now.
@@ -176,138 +178,6 @@ pub fn vfork_child_pid() -> u64 {
 /// Whether `pid` is that of the process whose memory this is.
 pub fn is_own_pid(pid: i32) -> bool {
     pid as u32 == PID.load(Ordering::Relaxed)
-}
-
-/// Whether there are calls of libc that may come back through another hook: before glibc 2.34, librt's `shm_open` calls
-/// `open` by its name.
-static MAY_COME_BACK: AtomicBool = AtomicBool::new(true);
-
-/// Says that there are none.
-pub fn nothing_comes_back() {
-    MAY_COME_BACK.store(false, Ordering::Relaxed);
-}
-
-/// Threads that are inside a call of libc that may come back through another hook.
-static INSIDE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
-
-/// Marks the calling thread as inside such a call until dropped.
-pub struct Inside(Option<&'static AtomicUsize>);
-
-impl Inside {
-    /// Marks it. With more threads inside than there are places, one is not marked, and its inner call is noted too.
-    pub fn new() -> Inside {
-        wrong!(CountsTwice => { return Inside(None) });
-        if !MAY_COME_BACK.load(Ordering::Relaxed) {
-            return Inside(None);
-        }
-        let me = sys::thread_pointer();
-        // A mark of its own that it finds was left by a jump out of a signal handler.
-        let free = INSIDE.iter().find(|place| {
-            place
-                .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
-                .map_or_else(|theirs| theirs == me, |_| true)
-        });
-        Inside(free)
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        if let Some(place) = self.0 {
-            place.store(0, Ordering::Release);
-        }
-    }
-}
-
-/// Whether the calling thread is inside such a call.
-pub fn is_inside() -> bool {
-    let me = sys::thread_pointer();
-    INSIDE.iter().any(|place| place.load(Ordering::Relaxed) == me)
-}
-
-struct Place(&'static [AtomicU64]);
-
-impl Place {
-    fn set(&self, word: usize, value: u64) {
-        if let Some(place) = self.0.get(word) {
-            place.store(value, Ordering::Relaxed);
-        }
-    }
-
-    fn get(&self, word: usize) -> u64 {
-        self.0.get(word).map_or(0, |place| place.load(Ordering::Acquire))
-    }
-
-    fn set_bytes(&self, word: usize, bytes: &[u8]) {
-        for (index, bytes) in bytes.chunks(8).enumerate() {
-            let value = bytes.iter().rev().fold(0u64, |value, &byte| value << 8 | u64::from(byte));
-            self.set(word + index, value);
-        }
-    }
-
-    fn live(&self, pid: u32, ppid: u32) {
-        self.set(slot::STARTED, clock::now());
-        self.set(slot::ENDED, 0);
-        self.set(slot::END, 0);
-        self.set(slot::PID, u64::from(pid) | u64::from(ppid) << 32);
-        if let Some(state) = self.0.first() {
-            state.store(slot::STATE_LIVE, Ordering::Release);
-        }
-    }
-}
-
-fn place(recorder: &Recorder, number: u32) -> Option<Place> {
-    let base = number as usize * WORDS;
-    recorder.region(Region::Processes).get(base..base + WORDS).map(Place)
-}
-
-/// Where the search for a slot goes on: those before it were given out last.
-static HAND: AtomicU32 = AtomicU32::new(0);
-/// The same, of processes that have not said that they ended.
-static ASKED: AtomicU32 = AtomicU32::new(0);
-/// Of so many of them the kernel is asked for one slot.
-const ASKS: u32 = 64;
-
-/// A slot nobody has, or that of a process that ended long ago.
-fn take_slot(recorder: &Recorder) -> u32 {
-    let room = (recorder.region(Region::Processes).len() / WORDS).min(NO_SLOT as usize) as u64;
-    let used = recorder.word(header::PROCESSES);
-    if used.load(Ordering::Relaxed) < room {
-        let number = used.fetch_add(1, Ordering::AcqRel);
-        if number < room {
-            return number as u32;
-        }
-    }
-    let search = |hand: &AtomicU32, most: u32, state: u64, goes: &dyn Fn(&Place) -> bool| {
-        let start = hand.load(Ordering::Relaxed);
-        let found = (0..most.min(room as u32)).map(|step| start.wrapping_add(step) % room as u32).find(|&number| {
-            place(recorder, number).is_some_and(|place| {
-                let is = |word: &AtomicU64| word.load(Ordering::Acquire) == state && goes(&place);
-                let take = |word: &AtomicU64| {
-                    word.compare_exchange(state, slot::STATE_FORKING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-                };
-                place.0.first().is_some_and(|word| is(word) && take(word))
-            })
-        });
-        hand.store(found.map_or(start.wrapping_add(most), |number| number + 1) % room.max(1) as u32, Ordering::Relaxed);
-        found
-    };
-    let session = recorder.is_session();
-    // A supervisor keeps what it has stored, and knows who was killed.
-    let free = if session { slot::STATE_SAVED } else { slot::STATE_ENDED };
-    if let Some(number) = search(&HAND, room as u32, free, &|_| true) {
-        return number;
-    }
-    // Workers that are killed tell nothing. Each time a few are asked for, so that a fork among very many does not wait.
-    let is_gone = |place: &Place| !sys::exists(place.get(slot::PID) as u32);
-    if !session
-        && !filter::is_own()
-        && let Some(number) = search(&ASKED, ASKS, slot::STATE_LIVE, &is_gone)
-    {
-        return number;
-    }
-    recorder.word(header::PROCESSES_LOST).fetch_add(1, Ordering::Relaxed);
-    NO_SLOT
 }
 
 /// The forks that are under way: thread pointer and the slot reserved for the child.
@@ -365,9 +235,6 @@ fn adopt(recorder: &Recorder) {
     pause::forked();
     unwind::forked();
     vfork::forked();
-    for place in &INSIDE {
-        place.store(0, Ordering::Relaxed);
-    }
     let number = take_reserved();
     for (thread, _) in &FORKS {
         thread.store(0, Ordering::Relaxed);

@@ -6,8 +6,8 @@ use libc::{key_t, mode_t, shmid_ds, size_t};
 use shmaudit_core::layout::bare_name;
 use shmaudit_core::record::{FLAG_CREATED, FLAG_MAYBE_CREATED};
 
+use crate::inside::Inside;
 use crate::next::NEXT;
-use crate::process::Inside;
 use crate::sys::Identity;
 use crate::{errno, filter, sys};
 

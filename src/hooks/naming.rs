@@ -1,6 +1,6 @@
 //! Names under the shm mount that change: what is renamed, and what gets another name beside its own.
 
-use core::ffi::{CStr, c_char, c_int, c_uint};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
 use shmaudit_core::calls::Call;
 use shmaudit_core::record::MAX_DATA;
@@ -12,9 +12,12 @@ use crate::errno;
 use crate::real::{libc_result, next};
 use crate::sys;
 
+/// Two paths, each from a directory on.
+type Paths = [(c_int, *const c_char); 2];
+
 /// After a rename or a link of `from` to `to`, each a path from a directory on: what was under the mount has another name, or
 /// has gone, or something came in from outside.
-unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *const c_char); 2], args: &[u64]) {
+unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: Paths, args: &[u64]) {
     if result == -1 && !errno::says_path_was_read() {
         return;
     }
@@ -65,26 +68,33 @@ unsafe fn named(seen: Seen, mark: Option<u64>, result: c_int, paths: [(c_int, *c
     );
 }
 
+/// The call as the kernel has it, where the C library has no such name.
+///
+/// # Safety
+/// As the call's.
+#[cold]
+unsafe fn by_kernel(number: c_long, [(olddir, old), (newdir, new)]: Paths, flags: c_uint) -> c_int {
+    // SAFETY: the caller vouches.
+    libc_result(unsafe {
+        sys::call(number, olddir as usize, old as usize, newdir as usize, new as usize, flags as usize, 0)
+    }) as c_int
+}
+
 /// `rename`.
 ///
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Rename), mark());
-    let at = libc::AT_FDCWD;
+    let (seen, mark, paths) = (Seen::if_ready(Call::Rename), mark(), [(libc::AT_FDCWD, old), (libc::AT_FDCWD, new)]);
     let result = match next!(rename) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(old, new) },
-        None => {
-            // SAFETY: the caller's arguments, passed on.
-            libc_result(unsafe {
-                sys::call(libc::SYS_renameat2, at as usize, old as usize, at as usize, new as usize, 0, 0)
-            }) as c_int
-        }
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { by_kernel(libc::SYS_renameat2, paths, 0) },
     };
     // SAFETY: what the call was given.
-    unsafe { named(seen, mark, result, [(at, old), (at, new)], &[]) };
+    unsafe { named(seen, mark, result, paths, &[]) };
     result
 }
 
@@ -94,17 +104,15 @@ pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn renameat(olddir: c_int, old: *const c_char, newdir: c_int, new: *const c_char) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Renameat), mark());
+    let (seen, mark, paths) = (Seen::if_ready(Call::Renameat), mark(), [(olddir, old), (newdir, new)]);
     let result = match next!(renameat) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(olddir, old, newdir, new) },
         // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_renameat2, olddir as usize, old as usize, newdir as usize, new as usize, 0, 0)
-        }) as c_int,
+        None => unsafe { by_kernel(libc::SYS_renameat2, paths, 0) },
     };
     // SAFETY: what the call was given.
-    unsafe { named(seen, mark, result, [(olddir, old), (newdir, new)], &[olddir as u32 as u64, newdir as u32 as u64]) };
+    unsafe { named(seen, mark, result, paths, &[olddir as u32 as u64, newdir as u32 as u64]) };
     result
 }
 
@@ -120,33 +128,15 @@ pub unsafe extern "C" fn renameat2(
     new: *const c_char,
     flags: c_uint,
 ) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Renameat2), mark());
+    let (seen, mark, paths) = (Seen::if_ready(Call::Renameat2), mark(), [(olddir, old), (newdir, new)]);
     let result = match next!(renameat2) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(olddir, old, newdir, new, flags) },
         // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(
-                libc::SYS_renameat2,
-                olddir as usize,
-                old as usize,
-                newdir as usize,
-                new as usize,
-                flags as usize,
-                0,
-            )
-        }) as c_int,
+        None => unsafe { by_kernel(libc::SYS_renameat2, paths, flags) },
     };
     // SAFETY: what the call was given.
-    unsafe {
-        named(
-            seen,
-            mark,
-            result,
-            [(olddir, old), (newdir, new)],
-            &[olddir as u32 as u64, newdir as u32 as u64, u64::from(flags)],
-        )
-    };
+    unsafe { named(seen, mark, result, paths, &[olddir as u32 as u64, newdir as u32 as u64, u64::from(flags)]) };
     result
 }
 
@@ -156,20 +146,15 @@ pub unsafe extern "C" fn renameat2(
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn link(old: *const c_char, new: *const c_char) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Link), mark());
-    let at = libc::AT_FDCWD;
+    let (seen, mark, paths) = (Seen::if_ready(Call::Link), mark(), [(libc::AT_FDCWD, old), (libc::AT_FDCWD, new)]);
     let result = match next!(link) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(old, new) },
-        None => {
-            // SAFETY: the caller's arguments, passed on.
-            libc_result(unsafe {
-                sys::call(libc::SYS_linkat, at as usize, old as usize, at as usize, new as usize, 0, 0)
-            }) as c_int
-        }
+        // SAFETY: the caller's arguments, passed on.
+        None => unsafe { by_kernel(libc::SYS_linkat, paths, 0) },
     };
     // SAFETY: what the call was given.
-    unsafe { named(seen, mark, result, [(at, old), (at, new)], &[]) };
+    unsafe { named(seen, mark, result, paths, &[]) };
     result
 }
 
@@ -185,24 +170,14 @@ pub unsafe extern "C" fn linkat(
     new: *const c_char,
     flags: c_int,
 ) -> c_int {
-    let (seen, mark) = (Seen::if_ready(Call::Linkat), mark());
+    let (seen, mark, paths) = (Seen::if_ready(Call::Linkat), mark(), [(olddir, old), (newdir, new)]);
     let result = match next!(linkat) {
         // SAFETY: the caller's arguments, passed on.
         Some(next) => unsafe { next(olddir, old, newdir, new, flags) },
         // SAFETY: the caller's arguments, passed on.
-        None => libc_result(unsafe {
-            sys::call(libc::SYS_linkat, olddir as usize, old as usize, newdir as usize, new as usize, flags as usize, 0)
-        }) as c_int,
+        None => unsafe { by_kernel(libc::SYS_linkat, paths, flags as c_uint) },
     };
     // SAFETY: what the call was given.
-    unsafe {
-        named(
-            seen,
-            mark,
-            result,
-            [(olddir, old), (newdir, new)],
-            &[olddir as u32 as u64, newdir as u32 as u64, flags as u32 as u64],
-        )
-    };
+    unsafe { named(seen, mark, result, paths, &[olddir as u32 as u64, newdir as u32 as u64, flags as u32 as u64]) };
     result
 }

@@ -13,7 +13,7 @@ use crate::audit::{self, About, Seen};
 use crate::fds;
 use crate::next::Slot;
 use crate::real::{libc_result, next};
-use crate::{errno, process, real, sys};
+use crate::{errno, inside, real, sys};
 
 /// How paths of the shm mount begin.
 pub const MOUNT: &[u8] = b"/dev/shm/";
@@ -71,7 +71,7 @@ unsafe fn opened_from_elsewhere(seen: Seen, fd: c_int, path: *const c_char, ofla
 
 #[cold]
 fn object_opened(seen: Seen, fd: c_int, path: &[u8], name: &[u8], oflag: c_int, args: &[u64]) {
-    if process::is_inside() {
+    if inside::is_inside() {
         return;
     }
     let made = match (fd, oflag & libc::O_CREAT, oflag & libc::O_EXCL) {
@@ -220,7 +220,7 @@ unsafe fn unlinked_from_elsewhere(seen: Seen, mark: Option<u64>, dirfd: c_int, p
 
 #[cold]
 fn object_unlinked(seen: Seen, mark: Option<u64>, result: c_int, path: &[u8], name: &[u8], args: &[u64]) {
-    if process::is_inside() {
+    if inside::is_inside() {
         return;
     }
     if result == 0 {
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
     let (seen, mark) = (Seen::if_ready(Call::Unlink), mark());
-    let inside = process::Inside::new();
+    let inside = inside::Inside::new();
     let result = match next!(remove) {
         // SAFETY: the caller's argument, passed on.
         Some(next) => unsafe { next(path) },

@@ -17,10 +17,10 @@ macro_rules! wrong {
 }
 
 #[path = "../../../src/recorder.rs"]
-#[allow(dead_code, unexpected_cfgs, reason = "the library's")]
+#[expect(dead_code, unexpected_cfgs, reason = "the library uses all of it, and `wrong` is a feature of its package")]
 mod recorder;
 #[path = "../../../src/registry.rs"]
-#[allow(dead_code, unexpected_cfgs, reason = "the library's")]
+#[expect(dead_code, reason = "the library uses all of it")]
 mod registry;
 
 mod atomic;
