@@ -155,27 +155,31 @@ impl Audit {
         let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
         let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
         let now = if state == State::Begun { seen.started } else { clock::now() };
+        if state == State::Done {
+            // Before the record, whose words this would otherwise have to wait for.
+            self.recorder.count(seen.call, errno);
+        }
         let (ticket, order) = self.recorder.append(self.event(seen, state, ret, errno, about, now, frames));
         if state == State::Done {
-            self.recorder.count(seen.call, errno);
             let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
             if made || self.logs(seen.call) {
-                self.note_more(seen, ret, errno, about, (now, order), frames);
+                // The event is made anew, so that most calls' never is in memory.
+                let event = self.event(seen, state, ret, errno, about, now, frames);
+                self.note_more(seen, &Event { order, ..event }, about, made);
             }
         }
         ticket
     }
 
-    /// What few calls need. The event is made anew, so that most calls' never is in memory.
+    /// What few calls need.
     #[cold]
     #[inline(never)]
-    fn note_more(&'static self, seen: Seen, ret: i64, errno: i32, about: &About, at: (u64, u64), frames: &[u64]) {
-        let event = Event { order: at.1, ..self.event(seen, State::Done, ret, errno, about, at.0, frames) };
-        if errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0 {
-            self.enter(&event, about);
+    fn note_more(&'static self, seen: Seen, event: &Event, about: &About, enter: bool) {
+        if enter {
+            self.enter(seen, about, |hash| self.recorder.register(hash, event));
         }
         if self.logs(seen.call) {
-            self.log(&event, about);
+            self.log(event, about);
         }
     }
 
@@ -206,18 +210,30 @@ impl Audit {
             opening,
         };
         self.recorder.finish_late(ticket, seen.call, about.args.len(), &end);
-        let made = errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0;
-        if made || self.logs(seen.call) {
-            let mut args = [0; MAX_ARGS];
-            let own = about.args.len().saturating_sub(late_args(seen.call));
-            for (place, &arg) in args.iter_mut().zip(about.args.iter().take(own).chain(&opening)) {
-                *place = arg;
-            }
-            let args = args.get(..about.args.len()).unwrap_or(&[]);
-            let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
-            let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
-            self.note_more(seen, ret, errno, &About { args, ..about }, (now, end.order), frames);
+        // The record in the ring is what the registry keeps, too.
+        let mut entered = true;
+        if errno == 0 && about.flags & (FLAG_CREATED | FLAG_MAYBE_CREATED) != 0 {
+            self.enter(seen, &about, |hash| entered = self.recorder.register_noted(hash, ticket, end.order));
         }
+        if !entered || self.logs(seen.call) {
+            self.note_made_more(seen, about, &end, !entered);
+        }
+    }
+
+    /// What few of those calls need: the event is made anew.
+    #[cold]
+    #[inline(never)]
+    fn note_made_more(&'static self, seen: Seen, about: About, end: &LateEnd, enter: bool) {
+        let mut args = [0; MAX_ARGS];
+        let own = about.args.len().saturating_sub(late_args(seen.call));
+        for (place, &arg) in args.iter_mut().zip(about.args.iter().take(own).chain(&end.opening)) {
+            *place = arg;
+        }
+        let about = About { args: args.get(..about.args.len()).unwrap_or(&[]), ..about };
+        let mut room = [MaybeUninit::uninit(); MAX_FRAMES];
+        let frames = stack::capture(&mut room, self.recorder.stacks, &self.recorder);
+        let event = self.event(seen, State::Done, end.ret, end.errno, &about, end.ticks, frames);
+        self.note_more(seen, &Event { order: end.order, ..event }, &about, enter);
     }
 
     #[cold]
@@ -263,26 +279,25 @@ impl Audit {
         self.recorder.append(self.event(seen, State::Done, 0, 0, &about, now, &[]));
     }
 
-    /// Enters the object that `event` made into the registry.
-    #[cold]
-    fn enter(&self, event: &Event, about: &About) {
-        let certain = event.flags & FLAG_CREATED != 0;
+    /// Enters the object that a call has made into the registry, by `register`, which is told the hash to know it by.
+    #[inline(always)]
+    fn enter(&self, seen: Seen, about: &About, register: impl FnOnce(u64)) {
+        let certain = about.flags & FLAG_CREATED != 0;
         match about.object.family {
             Family::Posix if certain => {
                 let hash = layout::hash_name(about.label);
                 // The name was free: what had it when this call began has been removed where no hook saw it.
-                let began = event.ticks.wrapping_sub(u64::from(event.took));
-                let gone = |found: &Found| self.recorder.device(*found) == Some(event.object.dev);
-                if let Some(found) = self.recorder.find_before(hash, began).filter(gone) {
+                let gone = |found: &Found| self.recorder.device(*found) == Some(about.object.dev);
+                if let Some(found) = self.recorder.find_before(hash, seen.started).filter(gone) {
                     self.recorder.remove(found);
                 }
-                self.recorder.register(hash, event);
+                register(hash);
             }
             // Whether the call found or made the segment is the kernel's to say, by its creator's pid.
             Family::Sysv => {
                 let hash = layout::hash_shmid(about.object.shmid());
                 if certain || self.recorder.find(hash).is_none() {
-                    self.recorder.register(hash, event);
+                    register(hash);
                 }
             }
             _ => {}

@@ -56,6 +56,12 @@ impl Ticket {
     }
 }
 
+/// The tag of unit `number` of the record at `position`.
+#[inline(always)]
+fn unit_tag(position: u64, number: u64) -> u64 {
+    tag(position + number, if number == 0 { TAG_HEAD } else { TAG_MORE })
+}
+
 /// Words that are not there.
 static NOWHERE: AtomicU64 = AtomicU64::new(0);
 
@@ -247,45 +253,92 @@ impl Recorder {
     /// Appends a record; where its order is 0, that is its own position. Returns what a later end of it needs, and the order.
     #[inline(always)]
     pub fn append(&self, event: Event) -> (Ticket, u64) {
-        let mask = self.ring.len().wrapping_sub(1);
         let units = event.units() as u64;
         let position = self.head.fetch_add(units, Ordering::AcqRel);
         let event = Event { order: if event.order == 0 { position * 2 + 1 } else { event.order }, ..event };
-        let sum = record::encode_units(&event, |number, payload| {
-            let at = position.wrapping_add(number as u64);
-            let Some([first, rest @ ..]) = self.ring.get(at as usize & mask) else { return };
-            wrong!(CommitsEarly => { first.store(tag(at, if number == 0 { TAG_HEAD } else { TAG_MORE }), Ordering::Release) });
-            for (place, &word) in rest.iter().zip(payload) {
+        let (mut number, mut rest) = (0, [].iter());
+        let (head, sum) = record::encode_words(&event, |word| {
+            if rest.len() == 0 {
+                if number > 0 {
+                    self.commit(position, number);
+                }
+                number += 1;
+                wrong!(CommitsEarly => { self.commit(position, number) });
+                rest = self.unit(position + number).map_or([].iter(), |[_, payload @ ..]| payload.iter());
+            }
+            if let Some(place) = rest.next() {
                 place.store(word, Ordering::Relaxed);
             }
-            first.store(tag(at, if number == 0 { TAG_HEAD } else { TAG_MORE }), Ordering::Release);
         });
+        rest.for_each(|place| place.store(0, Ordering::Relaxed));
+        wrong!(CommitsEarly => { self.commit(position, 0) });
+        if number > 0 {
+            self.commit(position, number);
+        }
+        if let Some([_, payload @ ..]) = self.unit(position) {
+            payload.iter().zip(head).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
+        }
+        self.commit(position, 0);
         if position & (CLOCK_PERIOD - 1) < units {
             self.read_clocks();
         }
         (Ticket { position, sum, process: event.process }, event.order)
     }
 
-    /// The unit of the record of `ticket` that holds word `word` of it, unless the ring has turned meanwhile and it holds
-    /// somebody else's.
+    /// The ring's unit at `position`.
     #[inline(always)]
-    fn unit_of(&self, ticket: Ticket, word: usize) -> Option<&'static [AtomicU64; UNIT_WORDS]> {
-        let units = self.ring.len();
-        let position = ticket.position + (word / UNIT_PAYLOAD) as u64;
-        let kind = if word < UNIT_PAYLOAD { TAG_HEAD } else { TAG_MORE };
-        let unit = self.ring.get(position as usize & units.wrapping_sub(1))?;
-        let turned = self.head().wrapping_sub(ticket.position) > units as u64;
-        if turned || unit[0].load(Ordering::Acquire) != tag(position, kind) { None } else { Some(unit) }
+    fn unit(&self, position: u64) -> Option<&'static [AtomicU64; UNIT_WORDS]> {
+        self.ring.get(position as usize & self.ring.len().wrapping_sub(1))
+    }
+
+    /// Says that unit `number` of the record at `position` has been written.
+    #[inline(always)]
+    fn commit(&self, position: u64, number: u64) {
+        if let Some([first, ..]) = self.unit(position + number) {
+            first.store(unit_tag(position, number), Ordering::Release);
+        }
+    }
+
+    /// Unit `number` of the record of `ticket`, unless the ring has turned meanwhile and it is somebody else's.
+    #[inline(always)]
+    fn unit_of(&self, ticket: Ticket, number: u64) -> Option<&'static [AtomicU64; UNIT_WORDS]> {
+        let unit = self.unit(ticket.position + number)?;
+        let written = unit[0].load(Ordering::Acquire) == unit_tag(ticket.position, number);
+        if written && !self.has_turned(ticket) { Some(unit) } else { None }
+    }
+
+    /// Whether the ring has turned since the record of `ticket` was begun, so that others may have written there.
+    #[inline(always)]
+    fn has_turned(&self, ticket: Ticket) -> bool {
+        self.head().wrapping_sub(ticket.position) > self.ring.len() as u64
     }
 
     /// Adds the end to a record that was begun before a call that may make an object. `args`: how many it has.
+    #[inline(always)]
     pub fn finish_late(&self, ticket: Ticket, call: Call, args: usize, end: &LateEnd) {
-        for (word, value) in record::late_words(ticket.sum, ticket.process, call, args, end) {
-            let place = self.unit_of(ticket, word).and_then(|unit| unit.get(1 + word % UNIT_PAYLOAD));
-            if let Some(place) = place {
+        let (Some(head), Some(more)) = (self.unit_of(ticket, 0), self.unit_of(ticket, 1)) else { return };
+        for &(word, value) in record::late_words(ticket.sum, ticket.process, call, args, end).words() {
+            let unit = if word < UNIT_PAYLOAD { head } else { more };
+            if let Some(place) = unit.get(1 + word % UNIT_PAYLOAD) {
                 place.store(value, Ordering::Release);
             }
         }
+    }
+
+    /// Copies the record of `ticket`, which has ended, to `place`, without tags. `false`: it does not fit, or is not whole any
+    /// more.
+    #[inline(always)]
+    pub fn copy(&self, ticket: Ticket, place: &[AtomicU64]) -> bool {
+        let unit = |number: usize| self.unit(ticket.position + number as u64);
+        let units = unit(0).map_or(0, |unit| record::units_of(unit[1].load(Ordering::Relaxed)));
+        let Some(place) = place.get(..units * UNIT_PAYLOAD) else { return false };
+        for (number, room) in place.chunks_exact(UNIT_PAYLOAD).enumerate() {
+            let Some([_, payload @ ..]) = unit(number) else { return false };
+            for (place, word) in room.iter().zip(payload) {
+                place.store(word.load(Ordering::Acquire), Ordering::Relaxed);
+            }
+        }
+        units > 0 && !self.has_turned(ticket)
     }
 
     /// Adds the result to a record that was begun before its call.

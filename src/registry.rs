@@ -6,8 +6,8 @@
 use shmaudit_core::layout::{INDEX_WINDOW, Region, entry, header, index_word};
 use shmaudit_core::record::{self, Event};
 
-use crate::atomic::Ordering;
-use crate::recorder::Recorder;
+use crate::atomic::{AtomicU64, Ordering};
+use crate::recorder::{Recorder, Ticket};
 
 /// An entry as the index knows it.
 #[derive(Clone, Copy)]
@@ -40,33 +40,52 @@ impl Recorder {
 
     /// Enters the object that `event` made, known by `hash`. Where there is no room it is counted as lost.
     pub fn register(&self, hash: u64, event: &Event) {
-        let Some(number) = self.take_entry() else {
-            self.word(header::OBJECTS_LOST).fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let entries = self.region(Region::Entries);
-        let base = number * self.entry_words;
-        let Some(place) = entries.get(base..base + self.entry_words) else { return };
-        let room = self.entry_words - entry::RECORD;
-        let store = |word: usize, value: u64| {
-            if let Some(place) = place.get(word) {
-                place.store(value, Ordering::Relaxed);
-            }
-        };
+        let Some((number, place)) = self.take_place() else { return };
         // Names are short and stacks are kept to what fits.
         let without_frames = Event { frames: &[], ..*event };
         let words = |event: &Event| event.units() * record::UNIT_PAYLOAD;
-        let frames = room.saturating_sub(words(&without_frames)).min(event.frames.len());
+        let frames = place.len().saturating_sub(entry::RECORD + words(&without_frames)).min(event.frames.len());
         let fitting = Event { frames: event.frames.get(..frames).unwrap_or(&[]), ..*event };
-        store(entry::HASH, hash);
-        record::encode_units(&fitting, |unit, payload| {
-            let at = entry::RECORD + unit * record::UNIT_PAYLOAD;
-            for (place, &word) in place.get(at..).unwrap_or(&[]).iter().zip(payload) {
-                place.store(word, Ordering::Relaxed);
+        record::encode(&fitting, |word, value| {
+            if let Some(place) = place.get(entry::RECORD + word) {
+                place.store(value, Ordering::Relaxed);
             }
         });
-        if let Some(state) = place.first() {
-            state.store(event.order << 1 | 1, Ordering::Release);
+        self.show(hash, number, place, event.order);
+    }
+
+    /// The same, for a call whose record stands in the ring with its end. `false`: it is not there any more, or does not fit.
+    pub fn register_noted(&self, hash: u64, ticket: Ticket, order: u64) -> bool {
+        let Some((number, place)) = self.take_place() else { return true };
+        let copied = self.copy(ticket, place.get(entry::RECORD..).unwrap_or(&[]));
+        if copied {
+            self.show(hash, number, place, order);
+        } else {
+            self.give_entry(number);
+        }
+        copied
+    }
+
+    /// A free entry: its number and its words.
+    #[inline(always)]
+    fn take_place(&self) -> Option<(usize, &'static [AtomicU64])> {
+        let place = self.take_entry().and_then(|number| {
+            let base = number * self.entry_words;
+            Some((number, self.region(Region::Entries).get(base..base + self.entry_words)?))
+        });
+        if place.is_none() {
+            self.word(header::OBJECTS_LOST).fetch_add(1, Ordering::Relaxed);
+        }
+        place
+    }
+
+    /// From now on the entry, which has been filled, is one that readers and the index have.
+    #[inline(always)]
+    fn show(&self, hash: u64, number: usize, place: &[AtomicU64], order: u64) {
+        if let [state, known, ..] = place {
+            const { assert!(entry::STATE == 0 && entry::HASH == 1) };
+            known.store(hash, Ordering::Relaxed);
+            state.store(order << 1 | 1, Ordering::Release);
         }
         self.index(hash, number);
     }

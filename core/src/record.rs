@@ -29,7 +29,7 @@ mod opening;
 use crate::calls::Call;
 
 use late::{LATE_CREATED, LATE_MAYBE, LATE_NO_OBJECT, late_sum};
-pub use late::{LateEnd, late_args, late_words};
+pub use late::{LATE_MOST_ARGS, LateEnd, LateWords, late_args, late_words};
 pub use opening::{Opening, size_when_mapped};
 
 /// Words in a unit, the tag among them.
@@ -252,10 +252,10 @@ pub fn finish_words(fixed_sum: u32, process: Slot, took: u32, errno: i32, ret: i
 /// A unit's words after the tag.
 pub type Payload = [u64; UNIT_PAYLOAD];
 
-/// Writes `event` as units: `put(number in the record, words)`, the head, number 0, last. What is over in the last unit is
-/// zero. Returns the sum of the fixed part, which a later end of the record needs.
+/// Gives the words of `event`'s body to `put`, in their order, and returns those of its head, which are to be written after
+/// them, and the sum of the fixed part, which a later end of the record needs.
 #[inline(always)]
-pub fn encode_units(event: &Event, mut put: impl FnMut(usize, &Payload)) -> u32 {
+pub fn encode_words(event: &Event, mut put: impl FnMut(u64)) -> (Payload, u32) {
     let args = event.args.len().min(MAX_ARGS);
     let data = event.data.get(..event.data.len().min(MAX_DATA)).unwrap_or(&[]);
     let frames = event.frames.get(..event.frames.len().min(MAX_FRAMES)).unwrap_or(&[]);
@@ -273,17 +273,9 @@ pub fn encode_units(event: &Event, mut put: impl FnMut(usize, &Payload)) -> u32 
     sum.add(if late { 0 } else { event.ticks });
     sum.add(who);
     sum.add(if late { 0 } else { event.order });
-    let (mut unit, mut number, mut filled) = ([0; UNIT_PAYLOAD], 1, 0);
     let mut body = |word: u64| {
         sum.add(word);
-        if let Some(place) = unit.get_mut(filled) {
-            *place = word;
-        }
-        filled += 1;
-        if filled == UNIT_PAYLOAD {
-            put(number, &unit);
-            (unit, number, filled) = ([0; UNIT_PAYLOAD], number + 1, 0);
-        }
+        put(word);
     };
     let first_late = if late { args - late_args(event.call).min(args) } else { args };
     for (index, &arg) in event.args.iter().take(MAX_ARGS).enumerate() {
@@ -303,9 +295,6 @@ pub fn encode_units(event: &Event, mut put: impl FnMut(usize, &Payload)) -> u32 
     for &frame in frames {
         body(frame);
     }
-    if filled > 0 {
-        put(number, &unit);
-    }
     let fixed = sum.finish() as u32;
     let took = word_took(event.took, event.errno, event.process);
     let end = match event.state {
@@ -313,21 +302,18 @@ pub fn encode_units(event: &Event, mut put: impl FnMut(usize, &Payload)) -> u32 
         State::Done => end_sum(took, event.ret as u64),
     };
     let check = u64::from(fixed) | ((event.state as u64) << 32) | (end << 40);
-    put(0, &[meta, event.ticks, took, who, event.ret as u64, event.order, check]);
-    fixed
+    ([meta, event.ticks, took, who, event.ret as u64, event.order, check], fixed)
 }
 
-/// As [`encode_units`], word by word: `put(word of the record without tags, value)`.
+/// As [`encode_words`], for who may write in any order: `put(word of the record without tags, value)`.
 pub fn encode(event: &Event, mut put: impl FnMut(usize, u64)) -> u32 {
-    let words = UNIT_PAYLOAD + event.body_words();
-    encode_units(event, |unit, payload| {
-        for (index, &value) in payload.iter().enumerate() {
-            let at = unit * UNIT_PAYLOAD + index;
-            if at < words {
-                put(at, value);
-            }
-        }
-    })
+    let mut at = UNIT_PAYLOAD;
+    let (head, sum) = encode_words(event, |word| {
+        put(at, word);
+        at += 1;
+    });
+    head.into_iter().enumerate().for_each(|(at, word)| put(at, word));
+    sum
 }
 
 /// Room for one decoded record.

@@ -145,7 +145,7 @@ impl Image {
             ring + unit as usize * UNIT_WORDS + 1 + word % UNIT_PAYLOAD
         };
         let (sum, process) = (self.words[place(6)] as u32, self.words[place(2)] >> 48);
-        for (word, value) in late_words(sum, process as Slot, call, args, end) {
+        for &(word, value) in late_words(sum, process as Slot, call, args, end).words() {
             self.words[place(word)] = value;
         }
     }

@@ -31,6 +31,9 @@ pub const fn late_args(call: Call) -> usize {
     if matches!(call, Call::ShmOpen) { 2 } else { 0 }
 }
 
+/// Most arguments of a call that may make an object: what its end adds is in the record's first two units.
+pub const LATE_MOST_ARGS: usize = UNIT_PAYLOAD - 2;
+
 /// Bits of the state byte that only the end of a late record sets.
 pub(super) const LATE_CREATED: u64 = 4;
 pub(super) const LATE_MAYBE: u64 = 8;
@@ -45,15 +48,23 @@ pub(super) fn late_sum(words: [u64; 9]) -> u64 {
     sum.finish() & 0xFF_FFFF
 }
 
-/// The words that the end of a late record of `args` arguments writes: (word of the record without tags, value), the sum
-/// last.
-pub fn late_words(
-    fixed_sum: u32,
-    process: Slot,
-    call: Call,
-    args: usize,
-    end: &LateEnd,
-) -> impl Iterator<Item = (usize, u64)> {
+/// The words that the end of a late record writes, in its head and in the unit after it.
+#[derive(Clone, Copy, Debug)]
+pub struct LateWords {
+    words: [(usize, u64); 9],
+    first: usize,
+}
+
+impl LateWords {
+    /// Those of a record of `args` arguments: (word of the record without tags, value), the sum last.
+    pub fn words(&self) -> &[(usize, u64)] {
+        self.words.get(self.first..).unwrap_or(&[])
+    }
+}
+
+/// The words that `end` adds to a late record of `args` arguments, at most [`LATE_MOST_ARGS`], whose fixed part has this sum.
+#[inline(always)]
+pub fn late_words(fixed_sum: u32, process: Slot, call: Call, args: usize, end: &LateEnd) -> LateWords {
     let took = word_took(end.took, end.errno, process);
     let ret = end.ret as u64;
     let mut state = State::Done as u64;
@@ -68,7 +79,9 @@ pub fn late_words(
     let check = u64::from(fixed_sum) | (state << 32) | (sum << 40);
     let identity = UNIT_PAYLOAD + args;
     let opening = [(identity.wrapping_sub(2), found), (identity.wrapping_sub(1), size)];
-    let head = [(1, end.ticks), (2, took), (4, ret), (5, end.order)];
-    let opening = opening.into_iter().filter(move |_| opens);
-    head.into_iter().chain(opening).chain([(identity, dev), (identity + 1, ino), (6, check)])
+    let [head @ .., sum] = [(1, end.ticks), (2, took), (4, ret), (5, end.order), (6, check)];
+    let [ticks, took, ret, order] = head;
+    let words = [opening[0], opening[1], ticks, took, ret, order, (identity, dev), (identity + 1, ino), sum];
+    // Calls that do not open have no such arguments.
+    LateWords { words, first: if opens { 0 } else { opening.len() } }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Mutex;
 
+use shmaudit_core::calls::Call;
 use shmaudit_core::layout::header;
 use shmaudit_core::reader::Reader;
+use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_LATE, LateEnd, State};
 
 use crate::explore::{Limits, explore};
 use crate::place::{event, give_back, recorder};
@@ -128,6 +130,28 @@ fn full(limits: Limits) -> Result<usize, String> {
     explore(limits, shared(1, &[]), &[&first, &second], |shared, killed| sound(shared, &[1, 2], &[&[1], &[2]], killed))
 }
 
+/// An object's entry is a copy of its record in the ring, which turns meanwhile.
+fn copied(limits: Limits) -> Result<usize, String> {
+    let maker = |shared: &Shared| {
+        let made = Event { args: &[0o1; 2], ..event(1, b"x") };
+        let begun = Event { state: State::Begun, flags: FLAG_LATE, ret: 0, took: 0, ..made };
+        let (ticket, order) = shared.recorder.append(begun);
+        let Event { ticks, took, errno, ret, object, .. } = made;
+        let end = LateEnd { ticks, took, errno, ret, order, object, made: FLAG_CREATED, opening: [0o1; 2] };
+        shared.recorder.finish_late(ticket, Call::ShmOpen, 2, &end);
+        if !shared.recorder.register_noted(hash(1), ticket, order) {
+            shared.recorder.register(hash(1), &Event { order, ..made });
+        }
+    };
+    let writer = |shared: &Shared| {
+        for number in [2, 3] {
+            shared.recorder.append(event(number, b"x"));
+        }
+    };
+    let start = || Shared { recorder: recorder(4, 2, 0), removed: Mutex::default() };
+    explore(limits, start, &[&maker, &writer], |shared, killed| sound(shared, &[1], &[&[1], &[]], killed))
+}
+
 fn told(what: &str, orders: Result<usize, String>) {
     println!("{what}: {} orders", orders.unwrap());
 }
@@ -138,6 +162,7 @@ fn made_by_one_and_removed_by_another() {
     told("removed by two", removed_by_two(Limits { turns: 2, ..NONE }));
     told("free entries", free_entries(Limits { turns: 2, ..NONE }));
     told("full", full(Limits { turns: 3, ..NONE }));
+    told("copied from the ring", copied(Limits { turns: 2, ..NONE }));
 }
 
 #[test]
@@ -145,6 +170,7 @@ fn who_is_killed_keeps_one_entry_at_most() {
     told("made and removed, one killed", made_and_removed(Limits { turns: 1, kills: 1, ..NONE }));
     told("removed by two, one killed", removed_by_two(Limits { turns: 1, kills: 1, ..NONE }));
     told("full, one killed", full(Limits { turns: 2, kills: 1, ..NONE }));
+    told("copied from the ring, one killed", copied(Limits { turns: 1, kills: 1, ..NONE }));
 }
 
 #[test]
