@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering
 #[cfg(target_arch = "aarch64")]
 use shmaudit_core::cfi;
 
-use crate::{clock, elf, rules};
+use crate::{clock, elf, paths, rules};
 
 pub use late::{Learned, learn};
 
@@ -324,6 +324,7 @@ pub fn unloaded() {
     CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
     if (UNLOADS.fetch_add(1, Ordering::AcqRel) as u64 + 1).is_multiple_of(rules::ERAS) {
         rules::forget();
+        paths::forget();
     }
     UNLOADED.store(clock::now(), Ordering::Relaxed);
     for page in &UNKNOWN {

@@ -42,6 +42,7 @@ mod modules;
 mod next;
 mod own;
 mod pages;
+mod paths;
 mod pause;
 mod process;
 mod real;

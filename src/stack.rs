@@ -11,7 +11,7 @@ use shmaudit_core::record::MAX_FRAMES;
 
 use crate::recorder::Recorder;
 use crate::rules::{self, ERAS, Key, Rule};
-use crate::{code, sys, unwind};
+use crate::{code, paths, sys, unwind};
 
 /// An address at the top of the first thread's stack.
 #[unsafe(link_section = ".data.hot")]
@@ -77,11 +77,36 @@ fn walk(room: &mut Room, most: usize, (pc, sp, fp): (usize, usize, usize), recor
         #[cfg(target_arch = "aarch64")]
         link: 0,
     };
-    if position.pass(room, &limits) {
+    if let Some(used) = paths::follow(room, &position, &limits) {
+        return used;
+    }
+    let from = position;
+    if position.pass(room, &limits, &mut ()) {
         position = unwind::explore(room, position, &limits, recorder);
+    } else {
+        paths::remember(room, from, &limits);
     }
     position.used
 }
+
+/// Is told what a walk by rules reads of the stack.
+pub trait Watch {
+    /// The frame is kept.
+    #[inline(always)]
+    fn kept(&mut self) {}
+    /// `value`, read at `at`, is a return address.
+    #[inline(always)]
+    fn returns(&mut self, _at: u64, _value: u64) {}
+    /// `value`, read at `at`, is the caller's frame pointer.
+    #[inline(always)]
+    fn saved(&mut self, _at: u64, _value: u64) {}
+    /// The frame is left by the frame pointer.
+    #[inline(always)]
+    fn leads(&mut self) {}
+}
+
+/// Nobody is told.
+impl Watch for () {}
 
 /// What stays the same during a walk.
 #[derive(Clone, Copy)]
@@ -172,7 +197,7 @@ impl Position {
 
     /// Leaves frames as long as there are rules for them. `false`: the walk has ended.
     #[inline(always)]
-    pub fn pass(&mut self, room: &mut Room, limits: &Limits) -> bool {
+    pub fn pass(&mut self, room: &mut Room, limits: &Limits, watch: &mut impl Watch) -> bool {
         let mut at = *self;
         if cfg!(target_arch = "aarch64") && !at.sure {
             // The chain of frame pointers does not tell where frames end, which rules count from.
@@ -190,6 +215,7 @@ impl Position {
                 if let Some(frame) = free.next() {
                     frame.write(at.place + 1);
                 }
+                watch.kept();
                 if free.len() == 0 {
                     break false;
                 }
@@ -197,7 +223,7 @@ impl Position {
             if !is_main {
                 at.may_read(limits, true);
             }
-            if !at.leave(rule) || at.is_too_far() {
+            if !at.leave(rule, watch) || at.is_too_far() {
                 break false;
             }
         };
@@ -216,7 +242,10 @@ impl Position {
     /// Leaves the frame by `rule`. `false`: it cannot be left.
     #[cfg(target_arch = "aarch64")]
     #[inline(always)]
-    pub fn leave(&mut self, rule: Rule) -> bool {
+    pub fn leave(&mut self, rule: Rule, watch: &mut impl Watch) -> bool {
+        if rule.is_by_frame_pointer() {
+            watch.leads();
+        }
         let base = if rule.is_by_frame_pointer() { self.fp } else { self.sp };
         let sp = base.wrapping_add(rule.distance());
         if base < self.sp || sp <= base || sp > self.end || base & 7 != 0 {
@@ -228,7 +257,9 @@ impl Position {
         if let Some(saved) = rule.saved() {
             // SAFETY: as above.
             self.fp = unsafe { word(base + saved) };
+            watch.saved(base + saved, self.fp);
         }
+        watch.returns(base + rule.link(), link);
         let pc = sys::without_signature(link);
         (self.place, self.is_return, self.sp) = (pc.wrapping_sub(1), true, sp);
         pc != 0
@@ -237,14 +268,17 @@ impl Position {
     /// Leaves the frame by `rule`, exactly as the unwinder did when it was learned. `false`: it cannot be left.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn leave(&mut self, rule: Rule) -> bool {
+    fn leave(&mut self, rule: Rule, watch: &mut impl Watch) -> bool {
         let sp = if rule.is_by_frame_pointer() {
+            watch.leads();
             let sp = self.fp.wrapping_add(16);
             if self.fp < self.sp || sp <= self.sp || sp > self.end || sp & 7 != 0 {
                 return false;
             }
             // SAFETY: aligned, and between the stack pointer and the end of what is known to be there.
-            self.fp = unsafe { word(self.fp) };
+            let saved = unsafe { word(self.fp) };
+            watch.saved(self.fp, saved);
+            self.fp = saved;
             sp
         } else {
             let sp = self.sp.wrapping_add(rule.distance());
@@ -254,11 +288,13 @@ impl Position {
             if let Some(saved) = rule.saved() {
                 // SAFETY: as above: it lies between the two stack pointers.
                 self.fp = unsafe { word(self.sp + saved) };
+                watch.saved(self.sp + saved, self.fp);
             }
             sp
         };
         // SAFETY: as above.
         let pc = unsafe { word(sp - 8) };
+        watch.returns(sp - 8, pc);
         (self.place, self.is_return, self.sp) = (pc.wrapping_sub(1), true, sp);
         pc != 0
     }
@@ -269,7 +305,7 @@ impl Position {
 /// # Safety
 /// It is there.
 #[inline(always)]
-unsafe fn word(at: u64) -> u64 {
+pub unsafe fn word(at: u64) -> u64 {
     // SAFETY: the caller vouches.
     unsafe { core::ptr::read_volatile(at as *const u64) }
 }

@@ -168,7 +168,7 @@ pub fn explore(room: &mut Room, position: Position, limits: &Limits, recorder: &
         let stack = if limits.is_main(sp) { 0 } else { slot.stack };
         // SAFETY: both pointers outlive the call, the stack is the slot's own; nothing in a step needs dropping.
         unsafe { escape::guarded(slot.way_back.as_ptr(), step, (&raw mut task).cast(), stack) };
-        task.goes_on = task.goes_on && task.position.pass(task.room, limits);
+        task.goes_on = task.goes_on && task.position.pass(task.room, limits, &mut ());
     }
     slot.owner.store(0, Ordering::Release);
     task.position

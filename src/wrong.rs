@@ -85,6 +85,10 @@ ways! {
     FreesEarly b"frees-early";
     /// The list of free entries has no count of its changes.
     CountsNoChange b"counts-no-change";
+    /// A stack that was walked before is taken for the same because it begins at the same place.
+    BelievesPaths b"believes-paths";
+    /// What frame pointers led a walk there is not asked for when it is taken for the same as before.
+    ForgetsPointers b"forgets-pointers";
     /// A release is noted when it is over.
     NotesAfter b"notes-after";
     /// An open that a call of the C library's makes is noted beside that call.

@@ -22,7 +22,7 @@ impl Step<'_> {
         if at.is_too_far() {
             return None;
         }
-        let Some(row) = row else { return if at.leave(Rule::CHAINED) { Some(()) } else { None } };
+        let Some(row) = row else { return if at.leave(Rule::CHAINED, &mut ()) { Some(()) } else { None } };
         if row.link == Saved::Same && !at.is_return {
             return in_register(at, &row);
         }
@@ -30,7 +30,7 @@ impl Step<'_> {
         if let Some(key) = Key::new(at.place, self.limits.era) {
             rules::remember(key, rule.own(self.loaded.is_own(at.place as usize)));
         }
-        if at.leave(rule) { Some(()) } else { None }
+        if at.leave(rule, &mut ()) { Some(()) } else { None }
     }
 }
 

@@ -67,6 +67,12 @@ const HARMS: &[Harm] = &[
     harm("16 KiB threads", "scenarios::small_stack::preloaded", "stack-in-hook"),
     harm("signal stacks", "scenarios::sigaltstack_call::preloaded", "stack-in-hook"),
     harm("another errno after a call", "scenarios::errno_kept::preloaded", "errno-in-hook"),
+    harm("a stack that begins as another did", "stacks::as_libgcc_walks::again::O2_no_frame_pointer", "believes-paths"),
+    harm(
+        "frames as large together as others were",
+        "stacks::as_libgcc_walks::shared_rooms::O2_no_frame_pointer",
+        "forgets-pointers",
+    ),
     // The environment.
     harm("the log's number is the program's file", "scenarios::closes_all_fds::all_on_stderr", "trusts-number"),
     harm("the log's number is the program's file", "hardship::log_is_the_programs_own_number", "trusts-number"),

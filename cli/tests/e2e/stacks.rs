@@ -49,10 +49,12 @@ const BUILDS: &[(&str, &str, &[&str])] = &[
     ("clang_O2", "clang", &["-O2", "-pthread"]),
 ];
 
-const WAYS: [&str; 12] = [
+const WAYS: [&str; 14] = [
     "recursion",
     "alloca",
     "paths",
+    "again",
+    "shared_rooms",
     "stale",
     "longjmp",
     "signals",

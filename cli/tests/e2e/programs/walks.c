@@ -151,6 +151,52 @@ static void paths(void)
     many_paths(1, 300);
 }
 
+/* Few paths that begin alike, each taken again and again. */
+static void again(void)
+{
+    unsigned order = 7;
+
+    for (int i = 0; i < 120; i++)
+        many_paths(chance(&order, 6), 1);
+}
+
+/* Two frames of any size that are as large together: what called the inner one stands elsewhere each time, the stack pointer
+ * does not, and what is not written of the outer one are the frames of other times. */
+static APART int inner(int bytes)
+{
+    volatile char *room = alloca((size_t)bytes);
+
+    room[0] = 1;
+    int made = probe(bytes);
+    AFTER;
+    return made + room[bytes - 1];
+}
+
+static APART int outer(int bytes, int all)
+{
+    volatile char *room = alloca((size_t)bytes);
+
+    int made = 0;
+
+    room[0] = 1;
+    if (bytes / 16 % 2 == 0) {
+        made = inner(all - bytes);
+        AFTER;
+    } else {
+        made = inner(all - bytes);
+        __asm__ volatile("nop" ::: "memory");
+    }
+    return made + room[bytes - 1];
+}
+
+static void shared_rooms(void)
+{
+    unsigned order = 3;
+
+    for (int i = 0; i < 120; i++)
+        outer(16 * (1 + (int)chance(&order, 4)), 16 * 8);
+}
+
 /* Frames of which most is never written hold what earlier calls left there: return addresses too. */
 static APART int hollow(int depth)
 {
@@ -500,6 +546,8 @@ static const struct {
     { "recursion", recursion },
     { "alloca", alloca_frames },
     { "paths", paths },
+    { "again", again },
+    { "shared_rooms", shared_rooms },
     { "stale", stale },
     { "longjmp", jumps },
     { "signals", signals },
