@@ -317,9 +317,12 @@ impl Recorder {
     #[inline(always)]
     pub fn finish_late(&self, ticket: Ticket, call: Call, args: usize, end: &LateEnd) {
         let (Some(head), Some(more)) = (self.unit_of(ticket, 0), self.unit_of(ticket, 1)) else { return };
-        for &(word, value) in record::late_words(ticket.sum, ticket.process, call, args, end).words() {
-            let unit = if word < UNIT_PAYLOAD { head } else { more };
-            if let Some(place) = unit.get(1 + word % UNIT_PAYLOAD) {
+        let words = record::late_words(ticket.sum, ticket.process, call, args, end);
+        for (place, &value) in more.iter().skip(1 + words.first).zip(words.body()) {
+            place.store(value, Ordering::Release);
+        }
+        for (word, value) in words.head {
+            if let Some(place) = head.get(1 + word) {
                 place.store(value, Ordering::Release);
             }
         }

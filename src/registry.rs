@@ -3,7 +3,7 @@
 //! An entry is filled before the index points to it, and leaves the index before it is freed; the one compare-and-swap
 //! that clears the index word decides who removed the object.
 
-use shmaudit_core::layout::{INDEX_WINDOW, Region, entry, header, index_word};
+use shmaudit_core::layout::{INDEX_LINE, INDEX_WINDOW, Region, entry, header, index_word};
 use shmaudit_core::record::{self, Event};
 
 use crate::atomic::{AtomicU64, Ordering};
@@ -91,9 +91,7 @@ impl Recorder {
     }
 
     fn index(&self, hash: u64, number: usize) {
-        let index = self.region(Region::Index);
-        for at in window(hash, index.len()) {
-            let Some(word) = index.get(at) else { continue };
+        for word in window(self.region(Region::Index), hash).flat_map(|(_, line)| line) {
             let free = word.load(Ordering::Relaxed) == 0;
             if free && word.compare_exchange(0, index_word(hash, number), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
@@ -122,23 +120,30 @@ impl Recorder {
 
     /// The same, of those that were made before `ticks`.
     pub fn find_before(&self, hash: u64, ticks: u64) -> Option<Found> {
-        let index = self.region(Region::Index);
-        let mut youngest: Option<(u64, Found)> = None;
-        for at in window(hash, index.len()) {
-            let word = index.get(at).map_or(0, |word| word.load(Ordering::Acquire));
-            if word == 0 || word & !0xFF_FFFF != hash & !0xFF_FFFF {
-                continue;
-            }
-            let base = ((word & 0xFF_FFFF) as usize - 1) * self.entry_words;
-            let entries = self.region(Region::Entries);
-            let load = |at: usize| entries.get(base + at).map_or(0, |word| word.load(Ordering::Acquire));
-            let age = load(entry::STATE);
-            let meant = age & 1 == 1 && load(entry::HASH) == hash && load(entry::RECORD + 1) <= ticks;
-            if meant && youngest.is_none_or(|(oldest, _)| age > oldest) {
-                youngest = Some((age, Found { index: at, word }));
+        let mut youngest = None;
+        for (first, line) in window(self.region(Region::Index), hash) {
+            for (step, word) in line.iter().enumerate() {
+                let word = word.load(Ordering::Acquire);
+                if (word ^ hash) & !0xFF_FFFF == 0 {
+                    youngest = self.younger(youngest, Found { index: first + step, word }, (hash, ticks));
+                }
             }
         }
         youngest.map(|(_, found)| found)
+    }
+
+    /// The younger of two entries, by the order of all calls; `found` if it is known by the hash and was made before `ticks`.
+    #[cold]
+    #[inline(never)]
+    fn younger(&self, other: Option<(u64, Found)>, found: Found, (hash, ticks): (u64, u64)) -> Option<(u64, Found)> {
+        if found.word == 0 {
+            return other;
+        }
+        let words = self.region(Region::Entries).get(found.entry() * self.entry_words..).unwrap_or(&[]);
+        let load = |at: usize| words.get(at).map_or(0, |word| word.load(Ordering::Acquire));
+        let age = load(entry::STATE);
+        let meant = age & 1 == 1 && load(entry::HASH) == hash && load(entry::RECORD + 1) <= ticks;
+        if meant && other.is_none_or(|(most, _)| age > most) { Some((age, found)) } else { other }
     }
 
     /// Takes the object out. `false`: somebody else did.
@@ -214,9 +219,13 @@ impl Recorder {
     }
 }
 
-fn window(hash: u64, length: usize) -> impl Iterator<Item = usize> {
-    let mask = length.wrapping_sub(1);
-    let home = (hash >> 24) as usize ^ hash as usize >> 4;
-    // Windows begin at cache lines.
-    (0..INDEX_WINDOW).map(move |step| ((home & !7).wrapping_add(step)) & mask)
+/// The words of the index that may lead to what is known by `hash`: whole cache lines, each with the number of its first.
+#[inline(always)]
+fn window(index: &'static [AtomicU64], hash: u64) -> impl Iterator<Item = (usize, &'static [AtomicU64; INDEX_LINE])> {
+    let lines = index.as_chunks::<INDEX_LINE>().0;
+    let home = ((hash >> 24) as usize ^ hash as usize >> 4) / INDEX_LINE;
+    (home..home + INDEX_WINDOW / INDEX_LINE).filter_map(move |line| {
+        let line = line & lines.len().wrapping_sub(1);
+        Some((line * INDEX_LINE, lines.get(line)?))
+    })
 }

@@ -207,6 +207,9 @@ pub mod entry {
     pub const RECORD: usize = 3;
 }
 
+/// Index words of a cache line: a hash is looked for in whole ones.
+pub const INDEX_LINE: usize = 8;
+
 /// Index words looked at for one hash, from its home on.
 pub const INDEX_WINDOW: usize = 32;
 
@@ -245,7 +248,7 @@ impl Sizes {
 
     /// Index words: twice the entries, so that a window is practically never full.
     pub const fn index_words(&self) -> usize {
-        self.entries * 2
+        if self.entries * 2 < INDEX_LINE { INDEX_LINE } else { self.entries * 2 }
     }
 
     /// (byte offset, bytes) of each region, and the bytes of the whole.

@@ -145,7 +145,11 @@ impl Image {
             ring + unit as usize * UNIT_WORDS + 1 + word % UNIT_PAYLOAD
         };
         let (sum, process) = (self.words[place(6)] as u32, self.words[place(2)] >> 48);
-        for &(word, value) in late_words(sum, process as Slot, call, args, end).words() {
+        let words = late_words(sum, process as Slot, call, args, end);
+        for (word, &value) in (UNIT_PAYLOAD + words.first..).zip(words.body()) {
+            self.words[place(word)] = value;
+        }
+        for (word, value) in words.head {
             self.words[place(word)] = value;
         }
     }

@@ -48,17 +48,23 @@ pub(super) fn late_sum(words: [u64; 9]) -> u64 {
     sum.finish() & 0xFF_FFFF
 }
 
-/// The words that the end of a late record writes, in its head and in the unit after it.
+/// The words that the end of a late record writes, those of the body first.
 #[derive(Clone, Copy, Debug)]
 pub struct LateWords {
-    words: [(usize, u64); 9],
-    first: usize,
+    /// Of the head: (word, value), the sum last.
+    pub head: [(usize, u64); 5],
+    /// Of the unit after it: the first word that is written.
+    pub first: usize,
+    body: [u64; 4],
+    opens: bool,
 }
 
 impl LateWords {
-    /// Those of a record of `args` arguments: (word of the record without tags, value), the sum last.
-    pub fn words(&self) -> &[(usize, u64)] {
-        self.words.get(self.first..).unwrap_or(&[])
+    /// What is written from the first word on.
+    #[inline(always)]
+    pub fn body(&self) -> &[u64] {
+        let [_, _, identity @ ..] = &self.body;
+        if self.opens { &self.body } else { identity }
     }
 }
 
@@ -77,11 +83,10 @@ pub fn late_words(fixed_sum: u32, process: Slot, call: Call, args: usize, end: &
     let [found, size] = if opens { end.opening } else { [0; 2] };
     let sum = late_sum([end.ticks, took, ret, end.order, found, size, dev, ino, state]);
     let check = u64::from(fixed_sum) | (state << 32) | (sum << 40);
-    let identity = UNIT_PAYLOAD + args;
-    let opening = [(identity.wrapping_sub(2), found), (identity.wrapping_sub(1), size)];
-    let [head @ .., sum] = [(1, end.ticks), (2, took), (4, ret), (5, end.order), (6, check)];
-    let [ticks, took, ret, order] = head;
-    let words = [opening[0], opening[1], ticks, took, ret, order, (identity, dev), (identity + 1, ino), sum];
-    // Calls that do not open have no such arguments.
-    LateWords { words, first: if opens { 0 } else { opening.len() } }
+    LateWords {
+        head: [(1, end.ticks), (2, took), (4, ret), (5, end.order), (6, check)],
+        first: args.saturating_sub(late_args(call)),
+        body: [found, size, dev, ino],
+        opens,
+    }
 }
