@@ -315,6 +315,7 @@ pub fn ended(recorder: &Recorder) {
 
 /// The calling process is about to be replaced, or (`false`) was not.
 pub fn replaced(recorder: &Recorder, replaced: bool) {
+    wrong!(BlindToExec => { return });
     let me = me(recorder);
     let Some(place) = place(recorder, me.slot) else { return };
     place.set(slot::END, if replaced { slot::END_EXEC } else { slot::END_UNKNOWN });

@@ -119,6 +119,7 @@ impl Kernel for World {
 
     fn alive(&mut self, pid: u32, starttime: u64, seen: u64) -> bool {
         let text = read_file(&self.proc(pid, "stat"), 4096);
+        wrong!(TrustsPid => { return procfs::proc_stat(&text).is_some() });
         match procfs::proc_stat(&text) {
             Some(stat) => stat.is(starttime, seen, clock::realtime(), clock::boottime()),
             // No /proc: a signal can at least ask.
@@ -127,6 +128,7 @@ impl Kernel for World {
     }
 
     fn setting(&mut self, setting: Setting) -> Option<u64> {
+        wrong!(BlindToSettings => { return None });
         procfs::parse_u64(&read_file(&CString::new(setting.path()).ok()?, 64))
     }
 

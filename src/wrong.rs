@@ -6,7 +6,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-use shmaudit_core::calls::CALLS;
+use shmaudit_core::calls::{CALLS, Call};
 use shmaudit_core::procfs;
 
 use crate::start::read_file;
@@ -113,6 +113,14 @@ ways! {
     LocksAll b"locks-all";
     /// What is mapped, attached and open at the end is taken from the records alone.
     TrustsRecords b"trusts-records";
+    /// What the kernel does by itself, where its settings say so, is not reckoned with.
+    BlindToSettings b"blind-to-settings";
+    /// Who is replaced by exec tells nobody.
+    BlindToExec b"blind-to-exec";
+    /// Whoever has a process's pid is that process.
+    TrustsPid b"trusts-pid";
+    /// A link is a renaming.
+    LinksRename b"links-rename";
     /// No next shm_open and shm_unlink are to be had, as where librt has them and is not loaded. To be survived.
     NoLibrt b"no-librt";
     /// Making the report faults. To be survived.
@@ -145,6 +153,15 @@ pub fn start() {
 /// Whether this way is in force.
 pub fn is(way: Wrong) -> bool {
     CHOSEN.load(Ordering::Relaxed) & 1 << way as u8 != 0
+}
+
+/// What a call is taken for.
+pub fn taken_for(call: Call) -> Call {
+    match call {
+        Call::Link if is(Wrong::LinksRename) => Call::Rename,
+        Call::Linkat if is(Wrong::LinksRename) => Call::Renameat,
+        _ => call,
+    }
 }
 
 /// Whether calls of this number are not recorded.

@@ -34,6 +34,7 @@ mod header;
 mod hookpath;
 mod hostile;
 mod html;
+mod identity;
 mod install;
 mod interface;
 mod journal;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
     endings::add(&mut trials);
     hardship::add(&mut trials);
     family::add(&mut trials);
+    identity::add(&mut trials);
     stacks::add(&mut trials);
     readme::add(&mut trials);
     journal::add(&mut trials);

@@ -147,15 +147,16 @@ fn full_journal() -> Verdict {
     Ok(())
 }
 
-/// With `kernel.shm_rmid_forced` the kernel removes a segment with its maker: no leak, and who asks later hears who it was.
+/// With `kernel.shm_rmid_forced` the kernel removes a segment with its last detach, or with its maker where it was never
+/// attached: no leak, and who asks later hears who it was.
 fn orphans() -> Verdict {
     need_root()?;
     let unshare = need("unshare")?;
     let trial = "surroundings::orphans_removed_by_the_kernel";
     let directory = place::directory(trial)?;
-    let program = Scenario::named("leak_sysv").program(&Variant::plain())?;
     // A setting of the IPC namespace, which is new.
-    let audited = |forced: &str, how: &str| -> Result<String, Stop> {
+    let audited = |name: &str, forced: &str, how: &str| -> Result<String, Stop> {
+        let program = Scenario::named(name).program(&Variant::plain())?;
         let script = format!(
             "echo {forced} > /proc/sys/kernel/shm_rmid_forced || exit 97; {how} > /dev/null || exit 96; \
              echo left $(tail -n +2 /proc/sysvipc/shm | wc -l)"
@@ -173,13 +174,18 @@ fn orphans() -> Verdict {
         Ok(format!("{}{}", ended.output(), ended.errors()))
     };
     let preloaded = "SHMAUDIT_OPTIONS=log=off LD_PRELOAD=\"$LIBRARY\" \"$PROGRAM\"";
-    let said = audited("0", preloaded)?;
-    check!(said.contains("left 1") && said.contains("sysv-leak"), "{said}");
-    let said = audited("1", preloaded)?;
-    check!(said.contains("left 0") && !said.contains("sysv-leak"), "{said}");
-    let said = audited("1", "\"$SHMAUDIT\" run --library \"$LIBRARY\" -o session -- \"$PROGRAM\"")?;
-    check!(said.contains("left 0") && !said.contains("sysv-leak"), "{said}");
-    check!(said.contains("vanished") && said.contains("kernel.shm_rmid_forced is 1"), "{said}");
+    let supervised = "rm -rf session; \"$SHMAUDIT\" run --library \"$LIBRARY\" -o session -- \"$PROGRAM\"";
+    for name in ["leak_ipc_private", "leak_sysv"] {
+        let said = audited(name, "0", preloaded)?;
+        check!(said.contains("left 1") && said.contains("sysv-leak"), "{name}: {said}");
+        for how in [preloaded, supervised] {
+            let said = audited(name, "1", how)?;
+            check!(said.contains("left 0") && !said.contains("sysv-leak"), "{name}: {how}: {said}");
+            // What is there until its maker has ended has not vanished when the maker looks.
+            let vanished = said.contains("vanished") && said.contains("kernel.shm_rmid_forced is 1");
+            check!(vanished == (name == "leak_sysv" || how == supervised), "{name}: {how}: {said}");
+        }
+    }
     Ok(())
 }
 
