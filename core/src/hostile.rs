@@ -4,6 +4,7 @@
 
 mod elf;
 mod journals;
+mod programs;
 
 use std::fs;
 use std::path::PathBuf;

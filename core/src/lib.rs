@@ -21,6 +21,7 @@ pub mod logline;
 pub mod options;
 pub mod page;
 pub mod procfs;
+pub mod program;
 pub mod reader;
 pub mod record;
 pub mod report;

@@ -1,58 +1,58 @@
 //! What a program's file says of whether and how a library can be loaded into it.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use object::elf::{DT_NEEDED, FileHeader64, PT_INTERP};
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
-use object::{Endianness, FileKind};
+use shmaudit_core::program::{Bytes, Program, program};
 
-use crate::session::Mapped;
+/// A file that is read, not mapped: whoever has it may write to it or cut it short.
+struct Open(File);
 
-type Header = FileHeader64<Endianness>;
+impl Bytes for Open {
+    fn at(&self, offset: u64, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; most];
+        let mut length = 0;
+        while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            match self.0.read_at(rest, offset.saturating_add(length as u64)) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+/// The file, which is never waited for: what is no file is not opened, and may take its place meanwhile.
+fn open(path: &Path) -> Option<File> {
+    let is_file = fs::metadata(path).ok()?.is_file();
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = if is_file { OpenOptions::new().read(true).custom_flags(flags).open(path).ok()? } else { return None };
+    file.metadata().ok()?.is_file().then_some(file)
+}
 
 /// The libraries that a program asks for; none where it is no such program.
 pub fn needed(path: &Path) -> Vec<Vec<u8>> {
-    let Ok(file) = Mapped::open(path) else { return Vec::new() };
-    needed_of(file.bytes()).unwrap_or_default()
-}
-
-fn needed_of(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let header = Header::parse(bytes).ok()?;
-    let endian = header.endian().ok()?;
-    let sections = header.sections(endian, bytes).ok()?;
-    let (entries, strings) = sections.dynamic(endian, bytes).ok()??;
-    let strings = sections.strings(endian, bytes, strings).ok()?;
-    let needed = entries.iter().filter(|entry| entry.tag(endian) == DT_NEEDED);
-    Some(needed.filter_map(|entry| Some(entry.string(endian, strings).ok()?.to_vec())).collect())
+    match open(path).and_then(|file| program(&Open(file))) {
+        Some(Program::Elf64 { needed, .. }) => needed,
+        _ => Vec::new(),
+    }
 }
 
 /// Why no library is loaded into this file's program, as far as the file tells: `None` where nothing speaks against it.
 pub fn why_not(path: &Path) -> Option<&'static str> {
-    let file = File::open(path).ok()?;
+    let file = open(path)?;
     let facts = file.metadata().ok()?;
     let set_id = facts.mode() & 0o6000 != 0 && facts.mode() & 0o111 != 0;
-    let mapped = Mapped::open(path).ok()?;
-    let bytes = mapped.bytes();
-    match FileKind::parse(bytes) {
-        Ok(FileKind::Elf32) => return Some("it is a 32-bit program"),
-        Ok(FileKind::Elf64) => {}
-        _ => return None,
+    match program(&Open(file))? {
+        Program::Elf32 => Some("it is a 32-bit program"),
+        Program::Elf64 { interpreted: false, .. } => Some("it is statically linked"),
+        Program::Elf64 { .. } if set_id => Some("it is set-user-ID or set-group-ID"),
+        Program::Elf64 { .. } => has_capabilities(path).then_some("it has file capabilities"),
     }
-    let interpreted = || {
-        let header = Header::parse(bytes).ok()?;
-        let endian = header.endian().ok()?;
-        let headers = header.program_headers(endian, bytes).ok()?;
-        Some(headers.iter().any(|header| header.p_type(endian) == PT_INTERP))
-    };
-    if interpreted() == Some(false) {
-        return Some("it is statically linked");
-    }
-    if set_id {
-        return Some("it is set-user-ID or set-group-ID");
-    }
-    has_capabilities(path).then_some("it has file capabilities")
 }
 
 fn has_capabilities(path: &Path) -> bool {

@@ -38,8 +38,16 @@ fn beside() -> Result<PathBuf, String> {
     })
 }
 
-/// Libraries that refuse to start unless they come first.
+/// Most libraries that are put before ours, of any program.
+const MOST_FIRST: usize = 8;
+/// Longest name of one.
+const LONGEST: usize = 255;
+
+/// Libraries that refuse to start unless they come first. What cannot be one word of the list is none.
 fn is_first(name: &[u8]) -> bool {
+    if name.len() > LONGEST || name.iter().any(|byte| b": \t\n".contains(byte)) {
+        return false;
+    }
     let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
     [&b"libasan.so"[..], b"libtsan.so", b"libhwasan.so", b"libclang_rt.asan", b"libclang_rt.tsan"]
         .iter()
@@ -52,7 +60,12 @@ pub fn list(library: &Path, program: Option<&Path>) -> OsString {
     let others: Vec<&[u8]> =
         before.as_bytes().split(|byte| b": ".contains(byte)).filter(|name| !name.is_empty()).collect();
     let needed = program.map(elf::needed).unwrap_or_default();
-    let mut names: Vec<&[u8]> = needed.iter().map(Vec::as_slice).filter(|name| is_first(name)).collect();
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in needed.iter().filter(|name| is_first(name)) {
+        if names.len() < MOST_FIRST && !names.contains(&name.as_slice()) {
+            names.push(name);
+        }
+    }
     names.extend(others.iter().filter(|name| is_first(name) && !names.contains(name)).copied().collect::<Vec<_>>());
     names.push(library.as_os_str().as_bytes());
     names.extend(others.into_iter().filter(|name| !is_first(name) && *name != library.as_os_str().as_bytes()));

@@ -31,9 +31,24 @@ reads() {
         echo "$what: $*: a control byte"; exit 1
     fi
 }
+# Every command that reads sessions, and each way in which it writes, one after another.
+turn=0
 all() {
-    for words in "report" "report --format json" "log"; do reads "$1" $words "$2"; done
-    reads "$1" ls --session "$2"
+    for words in "report" "report --format json" "log" "ls --session" "top --once --session" "clean"; do
+        reads "$1" $words "$2"
+    done
+    turn=$((turn + 1))
+    case $((turn % 6)) in
+    0) words="report --format html" ;;
+    1) words="report --format sarif" ;;
+    2) words="report --growth" ;;
+    3) words="report --format perfetto" ;;
+    4) words="log --syscalls" ;;
+    5) words="log --format json" ;;
+    esac
+    reads "$1" $words "$2"
+    reads "$1" diff session "$2"
+    reads "$1" diff --format json "$2" session
 }
 "#;
 

@@ -33,6 +33,7 @@ mod harm;
 mod header;
 mod hookpath;
 mod hostile;
+mod hostile_programs;
 mod html;
 mod identity;
 mod install;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
     chains::add(&mut trials);
     harm::add(&mut trials);
     hostile::add(&mut trials);
+    hostile_programs::add(&mut trials);
     real::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
