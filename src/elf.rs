@@ -341,6 +341,7 @@ fn look_up(module: &Module, names: &[&CStr], done: &mut [bool; 128], found: &mut
         let Some(done) = done.get_mut(index).filter(|done| !**done) else { continue };
         if let Some(address) = module.symbol(name) {
             *done = true;
+            wrong!(LastIsNext => { *done = false });
             found(index, address);
         }
     }

@@ -165,7 +165,10 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
         }
         false => variable(envp, b"SHMAUDIT_OPTIONS"),
     };
-    let (mut options, warnings) = Options::parse(&value, libc.auxiliary(libc::AT_SECURE) != 0);
+    let secure = libc.auxiliary(libc::AT_SECURE) != 0;
+    #[cfg(feature = "wrong")]
+    let secure = secure && !crate::wrong::is(crate::wrong::Wrong::TrustsCaller);
+    let (mut options, warnings) = Options::parse(&value, secure);
     for warning in &warnings {
         log::say(&[warning]);
     }
@@ -207,6 +210,7 @@ pub fn start(given: Option<Given>) -> Option<Audit> {
 
 /// The inode number of a namespace; 0 where it is not known.
 pub fn namespace(path: sys::CStr) -> u64 {
+    wrong!(OneNamespace => { return 1 });
     sys::stat_at(libc::AT_FDCWD, path, 0).map_or(0, |stat| u64::from(stat.st_ino as u32))
 }
 

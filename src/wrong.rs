@@ -121,6 +121,14 @@ ways! {
     TrustsPid b"trusts-pid";
     /// A link is a renaming.
     LinksRename b"links-rename";
+    /// What the tree has not removed is there, whatever the kernel says.
+    TrustsMakers b"trusts-makers";
+    /// There is one IPC namespace.
+    OneNamespace b"one-namespace";
+    /// Options are anybody's, also those of a set-user-ID program.
+    TrustsCaller b"trusts-caller";
+    /// The C library's definition is the next, whoever stands between.
+    LastIsNext b"last-is-next";
     /// No next shm_open and shm_unlink are to be had, as where librt has them and is not loaded. To be survived.
     NoLibrt b"no-librt";
     /// Making the report faults. To be survived.

@@ -4,7 +4,7 @@
 //! recording together: a tree of processes leaves several, and what one made another may have removed.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use shmaudit_core::symbols::Files;
 
 use crate::formats::{self, Calls, Seen};
 use crate::session::{self, Stored, Tables, Then, Told, is_session};
+use crate::sys::open_file;
 use crate::world::World;
 
 /// Files, mapped.
@@ -27,12 +28,9 @@ impl Files for Maps {
 
     fn open(&mut self, path: &[u8]) -> Option<Mmap> {
         use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(path));
-        if !fs::metadata(path).ok()?.is_file() {
-            return None;
-        }
+        let file = open_file(Path::new(std::ffi::OsStr::from_bytes(path)))?;
         // SAFETY: mapped read-only. A file that is cut short under us faults in this command and nowhere else.
-        unsafe { Mmap::map(&File::open(path).ok()?).ok() }
+        unsafe { Mmap::map(&file).ok() }
     }
 }
 

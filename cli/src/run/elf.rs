@@ -1,10 +1,12 @@
 //! What a program's file says of whether and how a library can be loaded into it.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use shmaudit_core::program::{Bytes, Program, program};
+
+use crate::sys::open_file;
 
 /// A file that is read, not mapped: whoever has it may write to it or cut it short.
 struct Open(File);
@@ -26,17 +28,9 @@ impl Bytes for Open {
     }
 }
 
-/// The file, which is never waited for: what is no file is not opened, and may take its place meanwhile.
-fn open(path: &Path) -> Option<File> {
-    let is_file = fs::metadata(path).ok()?.is_file();
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = if is_file { OpenOptions::new().read(true).custom_flags(flags).open(path).ok()? } else { return None };
-    file.metadata().ok()?.is_file().then_some(file)
-}
-
 /// The libraries that a program asks for; none where it is no such program.
 pub fn needed(path: &Path) -> Vec<Vec<u8>> {
-    match open(path).and_then(|file| program(&Open(file))) {
+    match open_file(path).and_then(|file| program(&Open(file))) {
         Some(Program::Elf64 { needed, .. }) => needed,
         _ => Vec::new(),
     }
@@ -44,7 +38,7 @@ pub fn needed(path: &Path) -> Vec<Vec<u8>> {
 
 /// Why no library is loaded into this file's program, as far as the file tells: `None` where nothing speaks against it.
 pub fn why_not(path: &Path) -> Option<&'static str> {
-    let file = open(path)?;
+    let file = open_file(path)?;
     let facts = file.metadata().ok()?;
     let set_id = facts.mode() & 0o6000 != 0 && facts.mode() & 0o111 != 0;
     match program(&Open(file))? {

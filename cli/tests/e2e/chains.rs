@@ -18,6 +18,9 @@ pub fn add(trials: &mut Trials) {
         }
     }
     for order in [Order::Before, Order::Behind] {
+        trials.add(format!("chains::counter::{}", order.word()), move || counter(order));
+    }
+    for order in [Order::Before, Order::Behind] {
         trials.add(format!("chains::fakeroot::{}", order.word()), move || fakeroot(order));
     }
     for sanitizer in SANITIZERS {
@@ -134,6 +137,17 @@ fn beside(other: &'static Other, order: Order) -> Verdict {
             Ok(other.env.iter().fold(run, |run, (name, value)| run.env(name, value)))
         },
     )
+}
+
+/// One that counts what it sees sees each call once, as without us.
+fn counter(order: Order) -> Verdict {
+    let library = build::own("counts", &Variant::of("gcc", &["-shared", "-fPIC", "-O1", "-ldl", "-lrt"]))?;
+    let path = library.display().to_string();
+    let scenarios = ["posix_shm", "sysv_shm", "leak_both_many"];
+    let trial = format!("chains-counter-{}", order.word());
+    each(&scenarios, &trial, &Variant::plain(), Sites::Lines, |_, program, us| {
+        Ok(Run::new(program).env("LD_PRELOAD", if us { order.list(&path) } else { path.clone() }))
+    })
 }
 
 /// Its library is of no use without its daemon: the command starts both.

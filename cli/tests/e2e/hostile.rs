@@ -19,11 +19,12 @@ const SESSION: &str = r#"
 "$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null -- "$LEAVES" "/$(printf 'a\033]0;x\007b')" many 3 > /dev/null 2>&1
 [ -s session/session.json ] || exit 98
 runs=0
+limits=--as=4294967296
 # What a terminal would show: with at most 4 GiB of addresses, in time, and no control byte but the newline and the tab.
 reads() {
     what=$1; shift
     runs=$((runs + 1))
-    timeout -s KILL "$PATIENCE" prlimit --as=${ADDRESSES-4294967296} "$SHMAUDIT" "$@" > out 2> err < /dev/null
+    timeout -s KILL "$PATIENCE" prlimit $limits "$SHMAUDIT" "$@" > out 2> err < /dev/null
     status=$?
     [ $status -le 2 ] || { echo "$what: $*: ended $status"; head -c 300 err; exit 1; }
     ! grep -q panicked err || { echo "$what: $*: panicked"; head -c 300 err; exit 1; }
@@ -31,6 +32,8 @@ reads() {
         echo "$what: $*: a control byte"; exit 1
     fi
 }
+# Those that ask for names.
+names() { for words in "report" "report --format json" "log"; do reads "$1" $words "$2"; done; }
 # Every command that reads sessions, and each way in which it writes, one after another.
 turn=0
 all() {
@@ -132,13 +135,13 @@ echo "$runs"
 }
 
 /// Files of any size that take no room on the disk: a session's parts, and programs whose sections are a terabyte of nothing. The
-/// reader may have all addresses that there are, but not the time to look at them all.
+/// reader may have all addresses that there are, but neither the time to look at them all nor much memory of its own.
 fn holes() -> Verdict {
     need("prlimit")?;
     need("python3")?;
     need("objcopy")?;
     let script = r#"
-ADDRESSES=unlimited
+limits="--data=536870912 --cpu=$PROCESSOR"
 cat > holes.py <<'END'
 import struct, sys
 HUGE = 1 << 40
@@ -152,6 +155,7 @@ if how == 'words':
     sys.exit()
 # A section, moved to where nothing ends it.
 data = file.read()
+how, _, packing = how.partition('/')
 table, size, count, names = struct.unpack_from('<Q', data, 40) + struct.unpack_from('<HHH', data, 58)
 heads = [list(struct.unpack_from('<IIQQQQIIQQ', data, table + size * number)) for number in range(count)]
 name = lambda head: data[heads[names][4] + head[0]:].split(b'\0')[0].decode()
@@ -160,6 +164,12 @@ head = heads[number]
 part = bytearray(data[head[4]:head[4] + head[5]])
 if how in ('.debug_info', '.debug_line'):
     part[:4] = struct.pack('<I', 0xffffffef)
+if packing:
+    # A claim, and what a stream begins with.
+    head[2] |= 0x800
+    packing, claim = packing.split('/')
+    part = struct.pack('<IIQQ', {'zlib': 1, 'zstd': 2}[packing], 0, 1 << int(claim), 1)
+    part += b'\x78\x9c' if packing == 'zlib' else struct.pack('<IBBI', 0xfd2fb528, 0x80, 0x50, 1 << int(claim))
 head[4:6] = [(len(data) + 4095) & ~4095, HUGE // 24 * 24]
 file.seek(head[4])
 file.write(part)
@@ -192,10 +202,19 @@ cp whole program
 rm -rf session
 "$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null -- ./program /a many 3 > /dev/null 2>&1
 [ -s session/session.json ] || exit 98
-for section in .symtab .strtab .debug_line .debug_abbrev; do
+sections=".debug_info .debug_line .debug_abbrev .debug_str .debug_line_str .debug_rnglists .symtab .strtab .dynsym .dynstr .shstrtab"
+for section in $sections; do
     cp whole program
     holes $section program
-    all "$section with a hole" session
+    names "$section with a hole" session
+done
+# What is said to be compressed: a claim takes no memory, and a stream of nothing has an end.
+for section in .debug_info .debug_str; do
+    for packing in zlib/20 zlib/30 zstd/20 zstd/30; do
+        cp whole program
+        holes $section/$packing program
+        names "$section, packed as $packing, with a hole" session
+    done
 done
 echo "$runs"
 "#;
@@ -206,8 +225,9 @@ fn told(trial: &str, script: &str, rounds: &str) -> Verdict {
     let leaves = build::own("leaves", &Variant::plain())?;
     let (run, _) = prepare(trial, &format!("{SESSION}{script}"))?;
     // A command that is not optimised takes its time.
-    let patience = if cfg!(debug_assertions) { "300" } else { "20" };
-    let ended = run.env("LEAVES", leaves).env("ROUNDS", rounds).env("PATIENCE", patience).end()?;
+    let (patience, processor) = if cfg!(debug_assertions) { ("300", "60") } else { ("20", "5") };
+    let run = run.env("LEAVES", leaves).env("ROUNDS", rounds).env("PATIENCE", patience).env("PROCESSOR", processor);
+    let ended = run.end()?;
     let (output, how) = (ended.output(), ended.how());
     if how != "0" {
         fail!("ended {how}:{}{}", Shown(&ended.stdout), Shown(&ended.stderr));

@@ -23,6 +23,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("surroundings::report_goes_wrong", report_goes_wrong);
     trials.add("surroundings::musl_program", || loads("leak_posix", &Variant::of("musl-gcc", &["-O0"])));
     trials.add("surroundings::smallest_threads", || loads("small_stack", &Variant::plain()));
+    trials.add("surroundings::vfork_program", || loads("vfork_exec", &Variant::plain()));
     trials.add("surroundings::cxx_program", || loads("throws.cc", &Variant::of("g++", &["-g"])));
 }
 

@@ -8,6 +8,10 @@ use core::ops::Range;
 /// Functions and line sequences before the nearest one that are asked whether they reach to the address.
 const OVERLAPS: usize = 64;
 
+/// Ends of entries that stand one after another at most: as many as entries can be open, and what a linker fills up with. In a
+/// file with a hole there is no end of them.
+const MOST_ENDS: usize = 1 << 16;
+
 /// A place of a line table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
@@ -77,9 +81,14 @@ impl Table {
         room: usize,
     ) -> gimli::Result<()> {
         let mut entries = unit.entries_raw(None)?;
-        while !entries.is_empty() && self.functions.len() < room {
+        let mut ends = 0;
+        while !entries.is_empty() && self.functions.len() < room && ends < MOST_ENDS {
             let offset = entries.next_offset();
-            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
+            let Some(abbreviation) = entries.read_abbreviation()? else {
+                ends += 1;
+                continue;
+            };
+            ends = 0;
             if abbreviation.tag() == gimli::DW_TAG_subprogram {
                 let mut span = Span::default();
                 attributes(view, &mut entries, abbreviation, |attribute, value| span.note(attribute, &value))?;

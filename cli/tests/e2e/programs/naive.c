@@ -4,6 +4,7 @@
  * With TLS: twelve kilobytes of thread-local memory, which every thread's stack has to hold.
  * With STRONG: it asks for what old C libraries have elsewhere, or under another name; linked with nothing.
  * With BARE: nothing at all, and linked with nothing; it may be unloaded while its code runs.
+ * With VFORK: vfork is called by a function of its own, into whose frame both processes come back.
  * With UNWIND: a function of the C++ runtime's is exported, by which every exception passes.
  */
 #ifdef STRONG
@@ -18,6 +19,21 @@ void *next(int fd, void *facts)
 int nothing(void)
 {
     return 0;
+}
+#elif defined VFORK
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static volatile int forks;
+
+pid_t vfork(void)
+{
+    pid_t (*next)(void) = (pid_t (*)(void))dlsym(RTLD_NEXT, "vfork");
+    pid_t pid = next();
+    forks = forks + 1;
+    return pid;
 }
 #else
 #include <gnu/libc-version.h>
