@@ -67,6 +67,12 @@ int main(void)
     for (int fd = 200; fd <= 203; fd++)
         need(fcntl(fd, F_GETFD) == -1 && errno == EBADF, "still open");
 
+    /* What is no object takes the place of two more copies, and stays open. */
+    int stranger = open("/dev/null", O_RDONLY);
+    need(stranger != -1, "open /dev/null");
+    need(fcntl(one, F_DUPFD, 204) == 204 && dup2(stranger, 204) == 204, "dup2 of another file");
+    need(fcntl(two, F_DUPFD, 205) == 205 && dup3(stranger, 205, O_CLOEXEC) == 205, "dup3 of another file");
+
     need(close(copy) == 0, "close");
     need(close(two) == 0, "close");
     need(close(one) == 0, "close");

@@ -135,6 +135,8 @@ const HARMS: &[Harm] = &[
         "scenarios::dup_family::preloaded",
         "forgets-close_range,trusts-records",
     ),
+    harm("descriptors end without close: dup2", "scenarios::dup_family::preloaded", "forgets-dup2,trusts-records"),
+    harm("descriptors end without close: dup3", "scenarios::dup_family::preloaded", "forgets-dup3,trusts-records"),
     harm("MAP_FIXED over a mapping", "scenarios::map_fixed_over::preloaded", "blind-to-fixed,trusts-records"),
     harm("shmids are equal across namespaces", "run::ipc_namespaces", "one-namespace"),
     harm("somebody else removed it", "scenarios::vanished::preloaded", "trusts-makers"),

@@ -19,6 +19,8 @@ const SESSION: &str = r#"
 "$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null -- "$LEAVES" "/$(printf 'a\033]0;x\007b')" many 3 > /dev/null 2>&1
 [ -s session/session.json ] || exit 98
 runs=0
+export XDG_STATE_HOME=$PWD/home
+mkdir -p home/shmaudit
 limits=--as=4294967296
 # What a terminal would show: with at most 4 GiB of addresses, in time, and no control byte but the newline and the tab.
 reads() {
@@ -52,6 +54,11 @@ all() {
     reads "$1" $words "$2"
     reads "$1" diff session "$2"
     reads "$1" diff --format json "$2" session
+    [ -d "$2" ] || return 0
+    mv "$2" home/shmaudit/one
+    reads "$1" sessions
+    reads "$1" sessions --json
+    mv home/shmaudit/one "$2"
 }
 "#;
 
@@ -126,6 +133,11 @@ for file in session.json recorder.shmaudit units processes modules; do
         touch -d '2 days ago' elsewhere/$file
         before=$(stat -c '%i %s %y %x %b' elsewhere/$file)
         all "$file a $what" spoiled
+        mv spoiled home/shmaudit/one
+        cp -r session home/shmaudit/two
+        reads "$file a $what" sessions --prune
+        reads "$file a $what" sessions --prune --older-than 0s --larger-than 0
+        rm -rf home/shmaudit/*
         [ "$before" = "$(stat -c '%i %s %y %x %b' elsewhere/$file)" ] || { echo "$file a $what: followed"; exit 1; }
     done
 done
