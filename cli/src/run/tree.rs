@@ -133,7 +133,10 @@ impl Tree {
                 continue;
             }
             let since = *self.waiting.entry((member.pid, member.starttime)).or_insert(begun);
-            if let Some(outsider) = self.judge(member, exe, begun - since) {
+            // Who becomes another program while it is looked at is looked at again.
+            if let Some(outsider) = self.judge(member, exe, begun - since)
+                && !becomes(&outsider)
+            {
                 self.outsiders.push(outsider);
             }
         }
@@ -268,6 +271,12 @@ fn exe(pid: u32) -> Bytes {
     Bytes::from(link.as_os_str().as_bytes())
 }
 
+/// Whether the process runs another program by now than it was judged by.
+fn becomes(judged: &Outsider) -> bool {
+    let now = exe(judged.pid);
+    !now.bytes().is_empty() && now != judged.exe
+}
+
 /// Everybody below `root`, as long as they run.
 fn descendants(root: u32) -> Vec<Member> {
     let mut found: Vec<Member> = Vec::new();
@@ -301,28 +310,46 @@ fn children(pid: u32) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn those_of_whom_nothing_is_left_are_counted_with_the_first() {
-        let mut tree = Tree::new(Path::new("/libshmaudit.so"));
-        // Beyond any pid that there can be.
-        let outsider = |number: u32, why: &str| Outsider {
-            pid: (1 << 30) + number,
+    fn outsider(pid: u32, exe: Bytes, why: &str) -> Outsider {
+        Outsider {
+            pid,
             ppid: 1,
             starttime: 1,
             seen: 0,
             uid: None,
-            exe: Bytes::from(&b"/bin/static"[..]),
+            exe,
             args: Vec::new(),
             why: why.to_string(),
-            holds: vec![(u64::MAX, u64::from(number))],
+            holds: Vec::new(),
             others: 0,
+        }
+    }
+
+    /// Beyond any pid that there can be.
+    const NOBODY: u32 = 1 << 30;
+
+    #[test]
+    fn who_becomes_another_program_is_not_judged_by_the_first() {
+        let me = std::process::id();
+        let judged = |pid: u32, exe: Bytes| becomes(&outsider(pid, exe, "it is statically linked"));
+        assert!(judged(me, Bytes::from(&b"/bin/static"[..])) && !judged(me, exe(me)));
+        // Who has ended meanwhile was what it was.
+        assert!(!judged(NOBODY, Bytes::from(&b"/bin/static"[..])));
+    }
+
+    #[test]
+    fn those_of_whom_nothing_is_left_are_counted_with_the_first() {
+        let mut tree = Tree::new(Path::new("/libshmaudit.so"));
+        let outsider = |number: u32, why: &str| Outsider {
+            holds: vec![(u64::MAX, u64::from(number))],
+            ..outsider(NOBODY + number, Bytes::from(&b"/bin/static"[..]), why)
         };
         tree.outsiders = (0..600).map(|number| outsider(number, "it is statically linked")).collect();
         tree.outsiders.push(outsider(600, "another reason"));
         tree.outsiders[7].pid = std::process::id();
         tree.members = vec![Member { pid: std::process::id(), ppid: 1, session: 1, starttime: 1 }];
         tree.fold();
-        let left: Vec<(u32, u64)> = tree.outsiders.iter().map(|one| (one.pid & !(1 << 30), one.others)).collect();
+        let left: Vec<(u32, u64)> = tree.outsiders.iter().map(|one| (one.pid & !NOBODY, one.others)).collect();
         assert_eq!(left, [(0, 598), (std::process::id(), 0), (600, 0)]);
         tree.fold();
         assert_eq!(tree.outsiders.len(), 3);
