@@ -1,8 +1,10 @@
 //! For tests: a recorder's image as a writer leaves it, and a kernel that answers what it was told.
 
+use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::string::String;
+use std::sync::Mutex;
 use std::vec;
 use std::vec::Vec;
 
@@ -39,6 +41,14 @@ pub(crate) fn event(call: Call) -> Event<'static> {
         data: &[],
         frames: &[],
     }
+}
+
+/// Arguments that live as long as an event may. They are held here, so that nothing has leaked when tests are over.
+pub(crate) fn for_ever<const N: usize>(args: [u64; N]) -> &'static [u64; N] {
+    static HELD: Mutex<Vec<&'static [u64]>> = Mutex::new(Vec::new());
+    let args: &'static [u64; N] = Box::leak(Box::new(args));
+    HELD.lock().unwrap().push(args);
+    args
 }
 
 /// A recorder being written.

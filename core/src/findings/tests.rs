@@ -9,7 +9,7 @@ use crate::kernel::{FdFacts, Kernel, Segment, Setting};
 use crate::layout::process::{END_EXEC, END_EXIT, END_SIGNAL, END_UNKNOWN, ENDED, STATE, STATE_ENDED};
 use crate::procfs::SHM_DEST;
 use crate::record::{FLAG_CREATED, FLAG_MAYBE_CREATED, Family, ObjectId};
-use crate::testing::{BEGAN, Image, Tables, event};
+use crate::testing::{BEGAN, Image, Tables, event, for_ever};
 
 mod drafts;
 mod held;
@@ -304,8 +304,7 @@ fn removed_but_kept() {
 }
 
 fn bad(at: u64) -> Event<'static> {
-    let args: &'static [u64; 1] = Box::leak(Box::new([at]));
-    Event { args, errno: 22, ret: -1, frames: &[0x55], ..event(Call::Shmdt) }
+    Event { args: for_ever([at]), errno: 22, ret: -1, frames: &[0x55], ..event(Call::Shmdt) }
 }
 
 #[test]

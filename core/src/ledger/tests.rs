@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::layout::process::{END_EXIT, END_UNKNOWN};
 use crate::record::{FLAG_BEFORE, State};
-use crate::testing::{BEGAN, Image, any_event, event};
+use crate::testing::{BEGAN, Image, any_event, event, for_ever};
 
 fn posix(ino: u64) -> ObjectId {
     ObjectId { family: Family::Posix, dev: 9, ino }
@@ -27,8 +27,7 @@ fn created(name: &'static [u8], ino: u64, fd: i64) -> Event<'static> {
 }
 
 fn segment(shmid: i32, size: u64) -> Event<'static> {
-    let args: &'static [u64; 3] = std::boxed::Box::leak(std::boxed::Box::new([0x11, size, 0o1600]));
-    let object = ObjectId::sysv(shmid);
+    let (args, object) = (for_ever([0x11, size, 0o1600]), ObjectId::sysv(shmid));
     Event { flags: FLAG_CREATED, ret: i64::from(shmid), args, object, ..event(Call::Shmget) }
 }
 

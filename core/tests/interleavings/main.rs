@@ -27,6 +27,7 @@ mod atomic;
 mod explore;
 mod objects;
 mod place;
+mod records;
 mod ring;
 
 use place::{clock, journal, sys};

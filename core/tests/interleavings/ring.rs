@@ -2,13 +2,13 @@
 
 use std::sync::Mutex;
 
-use shmaudit_core::calls::Call;
 use shmaudit_core::reader::Reader;
-use shmaudit_core::record::{Decoded, Event, FLAG_CREATED, FLAG_LATE, LateEnd, ObjectId, State};
+use shmaudit_core::record::Decoded;
 
 use crate::explore::{Limits, explore};
-use crate::place::{event, give_back, recorder};
+use crate::place::{give_back, recorder};
 use crate::recorder::Recorder;
+use crate::records::{self, SHORT, is_right};
 
 const NONE: Limits = Limits { turns: 0, kills: 0, wrong: None };
 /// The ring's first position: none at which the clocks are read.
@@ -30,57 +30,12 @@ fn shared(units: usize) -> impl Fn() -> Shared {
     move || Shared { recorder: recorder(units, 1, HEAD), read: Mutex::default() }
 }
 
-/// Records from this number on are of one unit, without arguments, object and text.
-const SHORT: u64 = 100;
-
-/// Text that tells its record: as long as the number says.
-fn data(number: u64) -> Vec<u8> {
-    if number >= SHORT { Vec::new() } else { vec![number as u8; 8 * (number % 3) as usize + 5] }
-}
-
 fn append(shared: &Shared, number: u64) {
-    let data = data(number);
-    let (whole, args) = (event(number, &data), [number; 2]);
-    let kept = if number >= SHORT { Event { object: ObjectId::NONE, ..whole } } else { Event { args: &args, ..whole } };
-    shared.recorder.append(kept);
+    records::append(&shared.recorder, number);
 }
 
-/// Calls that are noted before and after; the second way of a call that may make an object.
 fn begin_and_finish(shared: &Shared, number: u64, late: bool) {
-    let data = data(number);
-    let whole = Event { args: &[number; 2], ..event(number, &data) };
-    let flags = if late { FLAG_LATE } else { 0 };
-    let (ticket, order) = shared.recorder.append(Event { state: State::Begun, flags, ret: 0, took: 0, ..whole });
-    if late {
-        let end = LateEnd {
-            ticks: number,
-            took: number as u32,
-            errno: 0,
-            ret: number as i64,
-            order,
-            object: whole.object,
-            made: FLAG_CREATED,
-            opening: [number; 2],
-        };
-        shared.recorder.finish_late(ticket, Call::ShmOpen, 2, &end);
-    } else {
-        shared.recorder.finish(ticket, number as u32, 0, number as i64);
-    }
-}
-
-/// Whether a record says what its writer said.
-fn is_right(event: &Event) -> bool {
-    let number = u64::from(event.pid);
-    let done = event.state == State::Done;
-    let late = event.flags & FLAG_LATE != 0;
-    event.data == data(number)
-        && event.call == Call::ShmOpen
-        && event.tid == event.pid
-        && (!done && late || event.ticks == number)
-        && (!done && late || number >= SHORT || event.args == [number; 2] && event.object.ino == number)
-        && event.ret == if done { number as i64 } else { 0 }
-        && event.took == if done { number as u32 } else { 0 }
-        && (!late || (event.flags & FLAG_CREATED != 0) == done)
+    records::begin_and_finish(&shared.recorder, number, late);
 }
 
 /// All that can be read, by number, and how much was torn. An order of it is wrong if a record is.
@@ -187,15 +142,16 @@ fn who_is_killed_hurts_nobody_else() {
 fn turned(limits: Limits) -> Result<usize, String> {
     let full = || {
         let shared = shared(2)();
-        [101, 102].iter().for_each(|&number| append(&shared, number));
+        [SHORT + 1, SHORT + 2].iter().for_each(|&number| append(&shared, number));
         shared
     };
-    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, 103), &|shared| {
-        let old = read(&shared.recorder).is_ok_and(|(found, _)| found.contains(&101) && found.contains(&103));
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, SHORT + 3), &|shared| {
+        let old =
+            read(&shared.recorder).is_ok_and(|(found, _)| found.contains(&(SHORT + 1)) && found.contains(&(SHORT + 3)));
         shared.read.lock().unwrap().push(if old { u64::MAX } else { 0 });
     }];
     explore(limits, full, &threads, |shared, _| match read(&shared.recorder)?.0 {
-        found if found.contains(&101) && shared.recorder.head() > HEAD + 2 => {
+        found if found.contains(&(SHORT + 1)) && shared.recorder.head() > HEAD + 2 => {
             Err(format!("{found:?}: an old record at a new place"))
         }
         _ => all_there(shared, &[true; 2], &[]),

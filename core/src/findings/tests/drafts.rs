@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::Opening;
+pub(super) use crate::testing::for_ever as args;
 
 pub(super) const NONE: ObjectId = ObjectId::NONE;
 
@@ -24,11 +25,6 @@ pub(super) fn none(kind: Kind, image: &Image, kernel: &mut Tables) {
 
 pub(super) fn related(draft: &Draft) -> Vec<(&'static str, Call)> {
     draft.related.iter().map(|(what, moment)| (*what, moment.call)).collect()
-}
-
-/// Arguments that live as long as an event may.
-pub(super) fn args<const N: usize>(args: [u64; N]) -> &'static [u64] {
-    Box::leak(Box::new(args))
 }
 
 pub(super) fn failed(call: Call, errno: i32) -> Event<'static> {
