@@ -42,6 +42,10 @@ test: all wrong ## run every test that needs nothing but cargo, gcc and make; wh
 wrong: ## build the library with deliberately wrong ways, for the tests that must notice them
 	$(CARGO) build --profile wrong -p shmaudit --features wrong
 
+.PHONY: sanitize
+sanitize: ## the core, the ring on threads, and the library in the C scenarios under ASan, LSan and TSan (minutes; rustc's runtimes)
+	CARGO="$(CARGO)" c-tests/sanitize.sh $(PARTS)
+
 .PHONY: real
 real: all ## run real programs plain and audited, for longer than `make test` does (root, the programs)
 	SHMAUDIT_REAL=1 $(CARGO) test --release -p shmaudit-cli --test e2e -- real::

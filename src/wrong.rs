@@ -3,6 +3,7 @@
 //! Only the tests' own build has them (the feature `wrong`, `make wrong`), and one is in force only where the environment
 //! names it (`SHMAUDIT_WRONG=lock-in-hook`; several with commas). The trials `harm::` prove with them that each scenario would find its breakage.
 
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -131,6 +132,10 @@ ways! {
     LastIsNext b"last-is-next";
     /// No next shm_open and shm_unlink are to be had, as where librt has them and is not loaded. To be survived.
     NoLibrt b"no-librt";
+    /// Every hook counts in a word that is any thread's, and not atomic.
+    RacesInHook b"races-in-hook";
+    /// Every hook reads past the end of what it has on its stack.
+    ReadsBeyond b"reads-beyond";
     /// Making the report faults. To be survived.
     FaultAtEnd b"fault-at-end";
     /// Making the report panics. To be survived.
@@ -207,6 +212,25 @@ pub fn in_hook() {
         }
     });
     wrong!(StackInHook => { take_stack() });
+    // SAFETY: none: that is the point.
+    wrong!(RacesInHook => { unsafe { *CALLS_MADE.0.get() += 1 } });
+    wrong!(ReadsBeyond => { read_beyond() });
+}
+
+/// A word that threads share, and that is not atomic.
+struct Unshared(UnsafeCell<u64>);
+
+// SAFETY: none: that is the point.
+unsafe impl Sync for Unshared {}
+
+static CALLS_MADE: Unshared = Unshared(UnsafeCell::new(0));
+
+/// Reads the byte after the last.
+#[inline(never)]
+fn read_beyond() {
+    let bytes = core::hint::black_box([1u8; 40]);
+    // SAFETY: none: that is the point.
+    core::hint::black_box(unsafe { bytes.as_ptr().add(core::hint::black_box(40)).read() });
 }
 
 /// Has a large frame, and uses it.

@@ -3,8 +3,11 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+
+use crate::memory::Memory;
 
 /// How much is tried.
 #[derive(Clone, Copy)]
@@ -13,6 +16,8 @@ pub struct Limits {
     pub turns: usize,
     /// Threads that are killed, at any step.
     pub kills: usize,
+    /// Loads that give what was stored before the last, where the orders allow it; 0: all see alike.
+    pub stale: usize,
     /// The wrong way that is in force.
     pub wrong: Option<&'static str>,
 }
@@ -27,6 +32,8 @@ struct State {
     killed: Vec<bool>,
     turns: usize,
     kills: usize,
+    stale: usize,
+    memory: Memory,
     choices: Vec<Choice>,
     /// How many of them are behind us.
     made: usize,
@@ -35,6 +42,8 @@ struct State {
 struct Order {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether loads may give what is older.
+    weak: bool,
     wrong: Option<&'static str>,
 }
 
@@ -111,6 +120,36 @@ pub fn step() {
     }
 }
 
+/// With the memory of the order that is tried, if that is weak.
+fn in_memory<R>(with: impl FnOnce(&mut State, usize) -> R) -> Option<R> {
+    let (order, me) = ME.with_borrow(Clone::clone).filter(|(order, _)| order.weak)?;
+    Some(with(&mut order.state.lock().unwrap(), me))
+}
+
+/// What a load of `word` gives, whose last value is `last`.
+pub fn loaded(word: usize, last: u64, by: Ordering) -> u64 {
+    let loaded = in_memory(|state, me| {
+        let values = state.memory.values(me, word, last);
+        let older = if state.stale > 0 { state.choose(values) } else { 0 };
+        state.stale -= usize::from(older > 0);
+        state.memory.load(me, word, older, by)
+    });
+    loaded.unwrap_or(last)
+}
+
+/// A load of `word` has given its last value.
+pub fn last_loaded(word: usize, last: u64, by: Ordering) {
+    in_memory(|state, me| {
+        state.memory.values(me, word, last);
+        state.memory.load(me, word, 0, by)
+    });
+}
+
+/// `word` was changed. `updates`: in one step with a load.
+pub fn stored(word: usize, change: (u64, u64), by: Ordering, updates: bool) {
+    in_memory(|state, me| state.memory.store(me, word, change, by, updates));
+}
+
 /// Whether this wrong way is in force.
 pub fn is_wrong(name: &str) -> bool {
     ME.with_borrow(|me| me.as_ref().is_some_and(|(order, _)| order.wrong == Some(name)))
@@ -134,11 +173,18 @@ pub fn explore<S: Sync>(
             killed: vec![false; threads.len()],
             turns: limits.turns,
             kills: limits.kills,
+            stale: limits.stale,
+            memory: Memory::new(threads.len()),
             choices,
             made: 0,
         };
         // Who begins is a decision too.
-        let order = Arc::new(Order { state: Mutex::new(state), changed: Condvar::new(), wrong: limits.wrong });
+        let order = Arc::new(Order {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            weak: limits.stale > 0,
+            wrong: limits.wrong,
+        });
         {
             let mut state = order.state.lock().unwrap();
             state.turn = state.choose(threads.len());

@@ -4,7 +4,8 @@
 //! ask who goes on (`explore.rs`): with so many changes of turn, and with a thread that is killed at any step, every
 //! order there is. What stands beside them in the library is replaced by as little as they need.
 //!
-//! Orders are those of one memory that all see alike. What weaker ones may add is not tried here.
+//! In most of them all see one memory alike; in some, so many loads give what was stored before (`memory.rs`), as weaker
+//! processors than x86 do where no release and no acquire forbid it.
 #![expect(unsafe_code, reason = "the recorder is a mapping")]
 
 extern crate alloc;
@@ -25,6 +26,7 @@ mod registry;
 
 mod atomic;
 mod explore;
+mod memory;
 mod objects;
 mod place;
 mod records;

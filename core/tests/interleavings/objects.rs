@@ -3,15 +3,16 @@
 use std::sync::Mutex;
 
 use shmaudit_core::calls::Call;
-use shmaudit_core::layout::header;
+use shmaudit_core::layout::{Region, entry, header};
 use shmaudit_core::reader::Reader;
 use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_LATE, LateEnd, State};
 
+use crate::atomic::Ordering;
 use crate::explore::{Limits, explore};
 use crate::place::{event, give_back, recorder};
 use crate::recorder::Recorder;
 
-const NONE: Limits = Limits { turns: 0, kills: 0, wrong: None };
+const NONE: Limits = Limits { turns: 0, kills: 0, stale: 0, wrong: None };
 
 /// A recorder, and what the threads have removed.
 struct Shared {
@@ -60,7 +61,7 @@ fn sound(shared: &Shared, made: &[u64], touched: &[&[u64]], killed: &[bool]) -> 
     let mut listed = Vec::new();
     Reader::new(&shared.recorder).unwrap().objects(|event| listed.push(u64::from(event.pid)));
     listed.sort_unstable();
-    let lost = shared.recorder.word(header::OBJECTS_LOST).load(crate::atomic::Ordering::Relaxed) as usize;
+    let lost = shared.recorder.word(header::OBJECTS_LOST).load(Ordering::Relaxed) as usize;
     let twice = |numbers: &[u64]| numbers.windows(2).any(|pair| pair[0] == pair[1]);
     let uncertain =
         |number: &u64| touched.iter().zip(killed).any(|(touched, killed)| *killed && touched.contains(number));
@@ -179,4 +180,40 @@ fn what_would_be_wrong_is_noticed() {
     assert!(removed_by_two(early).is_err());
     let uncounted = Limits { turns: 2, wrong: Some("CountsNoChange"), ..NONE };
     assert!(free_entries(uncounted).is_err());
+}
+
+const STALE: Limits = Limits { turns: 2, stale: 1, ..NONE };
+
+/// Who finds an object, or sees that an entry has one, finds all that was said of it.
+fn found_whole(limits: Limits) -> Result<usize, String> {
+    let looker = |shared: &Shared| {
+        let state = shared.recorder.region(Region::Entries)[entry::STATE].load(Ordering::Acquire);
+        let mut listed = Vec::new();
+        Reader::new(&shared.recorder).unwrap().objects(|event| listed.push(event.pid));
+        let found = shared.recorder.find(hash(1));
+        let device = found.map(|found| shared.recorder.device(found));
+        if state & 1 == 1 && listed != [1] || device.is_some_and(|device| device != Some(9)) {
+            shared.removed.lock().unwrap().extend([1, 1]);
+        }
+    };
+    let maker = |shared: &Shared| make(shared, 1);
+    explore(limits, shared(1, &[]), &[&maker, &looker], |shared, killed| sound(shared, &[1], &[&[1], &[]], killed))
+}
+
+#[test]
+fn in_a_weak_memory() {
+    told("found whole", found_whole(STALE));
+    let fewer = Limits { turns: 1, ..STALE };
+    told("made and removed", made_and_removed(fewer));
+    told("removed by two", removed_by_two(fewer));
+    told("free entries", free_entries(fewer));
+    told("full", full(STALE));
+}
+
+#[test]
+fn orders_that_are_too_weak_are_noticed() {
+    for wrong in ["StoresRelaxed", "LoadsRelaxed"] {
+        assert!(found_whole(Limits { wrong: Some(wrong), ..STALE }).is_err(), "{wrong}");
+    }
+    assert!(free_entries(Limits { wrong: Some("UpdatesRelaxed"), ..STALE }).is_err());
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Mutex;
 
+use shmaudit_core::layout::Region;
 use shmaudit_core::reader::Reader;
-use shmaudit_core::record::Decoded;
+use shmaudit_core::record::{Decoded, TAG_HEAD, TAG_MORE, UNIT_WORDS, tag};
 
+use crate::atomic::Ordering;
 use crate::explore::{Limits, explore};
 use crate::place::{give_back, recorder};
 use crate::recorder::Recorder;
 use crate::records::{self, SHORT, is_right};
 
-const NONE: Limits = Limits { turns: 0, kills: 0, wrong: None };
+const NONE: Limits = Limits { turns: 0, kills: 0, stale: 0, wrong: None };
 /// The ring's first position: none at which the clocks are read.
 const HEAD: u64 = 16;
 
@@ -168,4 +170,55 @@ fn an_old_record_is_not_a_new_one() {
 fn a_unit_that_is_committed_early_is_noticed() {
     let wrong = Limits { wrong: Some("CommitsEarly"), ..NONE };
     assert!(turned(Limits { kills: 1, ..wrong }).is_err());
+}
+
+/// Who finds all tags of a record finds the record: so it is when the supervisor stores what is about to be written over.
+fn stored_whole(limits: Limits) -> Result<usize, String> {
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, 2), &|shared| {
+        let ring = shared.recorder.region(Region::Ring);
+        let is = |unit: u64, kind| {
+            let place = (HEAD + unit) as usize * UNIT_WORDS % ring.len();
+            ring[place].load(Ordering::Acquire) == tag(HEAD + unit, kind)
+        };
+        if is(0, TAG_HEAD) && is(1, TAG_MORE) {
+            let found = read(&shared.recorder).is_ok_and(|(found, torn)| found == [2] && torn == 0);
+            shared.read.lock().unwrap().push(if found { 0 } else { u64::MAX });
+        }
+    }];
+    explore(limits, shared(4), &threads, |shared, killed| all_there(shared, killed, &[&[2]]))
+}
+
+/// The same beside a reader.
+fn overtaken_while_read(limits: Limits) -> Result<usize, String> {
+    let begun = || {
+        let shared = shared(4)();
+        append(&shared, 2);
+        shared
+    };
+    let threads: [&(dyn Fn(&Shared) + Sync); 2] =
+        [&|shared| [4, 5].iter().for_each(|&number| append(shared, number)), &look];
+    explore(limits, begun, &threads, |shared, killed| all_there(shared, killed, &[&[4, 5]]))
+}
+
+const STALE: Limits = Limits { turns: 2, stale: 1, ..NONE };
+
+#[test]
+fn in_a_weak_memory() {
+    told("a record that is stored", stored_whole(Limits { turns: 2, stale: 2, ..NONE }));
+    told("a writer and a reader", beside_a_reader(STALE));
+    told("the ring's next turn", turned(STALE));
+    told("a ring that is overtaken, and a reader", overtaken_while_read(STALE));
+    told("two writers in a ring of four units", overtaken(STALE));
+    for late in [false, true] {
+        told("records that end later", finishing(Limits { turns: 1, ..STALE }, late));
+        told("an end in a unit that is another's", overtaken_before_its_end(STALE, late));
+    }
+}
+
+#[test]
+fn orders_that_are_too_weak_are_noticed() {
+    for wrong in ["StoresRelaxed", "LoadsRelaxed"] {
+        let noticed = stored_whole(Limits { wrong: Some(wrong), ..STALE });
+        assert!(noticed.is_err(), "{wrong}");
+    }
 }
