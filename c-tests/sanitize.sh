@@ -19,10 +19,10 @@ failed=0
 
 # Cargo, with everything that it compiles instrumented but what runs while it compiles.
 sanitized() {
-  sanitizer=$1
-  shift
+  sanitizer=$1 command=$2
+  shift 2
   RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg sanitizer=\"$sanitizer\"" \
-    "$cargo" "$@" --profile sanitize --target "$machine" --target-dir "$built/$sanitizer"
+    "$cargo" "$command" --profile sanitize --target "$machine" --target-dir "$built/$sanitizer" "$@"
 }
 
 runtime() {
