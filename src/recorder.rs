@@ -10,7 +10,7 @@ use shmaudit_core::layout::{self, ERRNOS, Region, Sizes, header};
 use shmaudit_core::reader::{Reader, Words};
 use shmaudit_core::record::{self, Event, LateEnd, Slot, TAG_HEAD, TAG_MORE, UNIT_PAYLOAD, UNIT_WORDS, tag};
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::journal::JournalFile;
 use crate::{clock, sys};
 
@@ -255,6 +255,8 @@ impl Recorder {
     pub fn append(&self, event: Event) -> (Ticket, u64) {
         let units = event.units() as u64;
         let position = self.head.fetch_add(units, Ordering::AcqRel);
+        // Who reads a word of this record sees that the ring has come so far: what it takes for an older one is not.
+        fence(Ordering::Release);
         let event = Event { order: if event.order == 0 { position * 2 + 1 } else { event.order }, ..event };
         let (mut number, mut rest) = (0, [].iter());
         let (head, sum) = record::encode_words(&event, |word| {

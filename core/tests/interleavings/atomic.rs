@@ -4,7 +4,7 @@ use std::sync::atomic;
 
 pub use std::sync::atomic::Ordering;
 
-use crate::explore::{is_wrong, last_loaded, loaded, step, stored};
+use crate::explore::{fenced, is_wrong, last_loaded, loaded, step, stored};
 
 /// As the library's, and of the same size.
 #[repr(transparent)]
@@ -13,6 +13,13 @@ pub struct AtomicU64(atomic::AtomicU64);
 /// The order of an access, unless it is to have none.
 fn unless(wrong: &str, order: Ordering) -> Ordering {
     if is_wrong(wrong) { Ordering::Relaxed } else { order }
+}
+
+pub fn fence(order: Ordering) {
+    assert_eq!(order, Ordering::Release, "no other is known here");
+    if !is_wrong("NoFence") {
+        fenced();
+    }
 }
 
 impl AtomicU64 {

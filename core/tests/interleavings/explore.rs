@@ -150,6 +150,11 @@ pub fn stored(word: usize, change: (u64, u64), by: Ordering, updates: bool) {
     in_memory(|state, me| state.memory.store(me, word, change, by, updates));
 }
 
+/// A fence that releases.
+pub fn fenced() {
+    in_memory(|state, me| state.memory.fence(me));
+}
+
 /// Whether this wrong way is in force.
 pub fn is_wrong(name: &str) -> bool {
     ME.with_borrow(|me| me.as_ref().is_some_and(|(order, _)| order.wrong == Some(name)))

@@ -27,6 +27,8 @@ struct Stored {
 pub struct Memory {
     words: BTreeMap<usize, Vec<Stored>>,
     seen: Vec<View>,
+    /// What each thread's stores hand over since its last fence.
+    fenced: Vec<View>,
 }
 
 fn acquires(order: Ordering) -> bool {
@@ -39,7 +41,7 @@ fn releases(order: Ordering) -> bool {
 
 impl Memory {
     pub fn new(threads: usize) -> Memory {
-        Memory { words: BTreeMap::new(), seen: vec![View::new(); threads] }
+        Memory { words: BTreeMap::new(), seen: vec![View::new(); threads], fenced: vec![View::new(); threads] }
     }
 
     fn word(&mut self, word: usize, was: u64) -> &mut Vec<Stored> {
@@ -63,14 +65,20 @@ impl Memory {
         stores[at].value
     }
 
+    /// A fence that releases: what is stored after it hands over what was seen before it.
+    pub fn fence(&mut self, me: usize) {
+        self.fenced[me].clone_from(&self.seen[me]);
+    }
+
     /// Stores `value` where `was` is the last. `updates`: in one step with a load of that, whose release goes on in it.
     pub fn store(&mut self, me: usize, word: usize, (was, value): (u64, u64), order: Ordering, updates: bool) {
         let at = self.word(word, was).len();
-        let mut hands = View::new();
+        let mut hands = self.fenced[me].clone();
         if updates {
-            hands.clone_from(&self.words[&word][at - 1].hands);
+            let last = &self.words[&word][at - 1].hands;
+            join(&mut hands, last);
             if acquires(order) {
-                join(&mut self.seen[me], &hands);
+                join(&mut self.seen[me], last);
             }
         }
         self.seen[me].insert(word, at);

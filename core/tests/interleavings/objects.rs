@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use shmaudit_core::calls::Call;
 use shmaudit_core::layout::{Region, entry, header};
-use shmaudit_core::reader::Reader;
+use shmaudit_core::reader::{Reader, Words};
 use shmaudit_core::record::{Event, FLAG_CREATED, FLAG_LATE, LateEnd, State};
 
 use crate::atomic::Ordering;
@@ -187,9 +187,11 @@ const STALE: Limits = Limits { turns: 2, stale: 1, ..NONE };
 /// Who finds an object, or sees that an entry has one, finds all that was said of it.
 fn found_whole(limits: Limits) -> Result<usize, String> {
     let looker = |shared: &Shared| {
-        let state = shared.recorder.region(Region::Entries)[entry::STATE].load(Ordering::Acquire);
+        let reader = Reader::new(&shared.recorder).unwrap();
+        let entries = reader.regions().0[Region::Entries as usize].0 / 8;
+        let state = Words::word(&shared.recorder, entries + entry::STATE).unwrap();
         let mut listed = Vec::new();
-        Reader::new(&shared.recorder).unwrap().objects(|event| listed.push(event.pid));
+        reader.objects(|event| listed.push(event.pid));
         let found = shared.recorder.find(hash(1));
         let device = found.map(|found| shared.recorder.device(found));
         if state & 1 == 1 && listed != [1] || device.is_some_and(|device| device != Some(9)) {
@@ -208,6 +210,7 @@ fn in_a_weak_memory() {
     told("removed by two", removed_by_two(fewer));
     told("free entries", free_entries(fewer));
     told("full", full(STALE));
+    told("copied from the ring", copied(STALE));
 }
 
 #[test]
@@ -216,4 +219,5 @@ fn orders_that_are_too_weak_are_noticed() {
         assert!(found_whole(Limits { wrong: Some(wrong), ..STALE }).is_err(), "{wrong}");
     }
     assert!(free_entries(Limits { wrong: Some("UpdatesRelaxed"), ..STALE }).is_err());
+    assert!(copied(Limits { wrong: Some("NoFence"), ..STALE }).is_err());
 }

@@ -3,10 +3,9 @@
 use std::sync::Mutex;
 
 use shmaudit_core::layout::Region;
-use shmaudit_core::reader::Reader;
+use shmaudit_core::reader::{Reader, Words};
 use shmaudit_core::record::{Decoded, TAG_HEAD, TAG_MORE, UNIT_WORDS, tag};
 
-use crate::atomic::Ordering;
 use crate::explore::{Limits, explore};
 use crate::place::{give_back, recorder};
 use crate::recorder::Recorder;
@@ -175,10 +174,10 @@ fn a_unit_that_is_committed_early_is_noticed() {
 /// Who finds all tags of a record finds the record: so it is when the supervisor stores what is about to be written over.
 fn stored_whole(limits: Limits) -> Result<usize, String> {
     let threads: [&(dyn Fn(&Shared) + Sync); 2] = [&|shared| append(shared, 2), &|shared| {
-        let ring = shared.recorder.region(Region::Ring);
+        let (ring, length) = Reader::new(&shared.recorder).unwrap().regions().0[Region::Ring as usize];
         let is = |unit: u64, kind| {
-            let place = (HEAD + unit) as usize * UNIT_WORDS % ring.len();
-            ring[place].load(Ordering::Acquire) == tag(HEAD + unit, kind)
+            let place = (ring + (HEAD + unit) as usize * UNIT_WORDS * 8 % length) / 8;
+            Words::word(&shared.recorder, place) == Some(tag(HEAD + unit, kind))
         };
         if is(0, TAG_HEAD) && is(1, TAG_MORE) {
             let found = read(&shared.recorder).is_ok_and(|(found, torn)| found == [2] && torn == 0);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::LazyLock;
 use std::sync::atomic;
 
-pub use std::sync::atomic::Ordering;
+pub use std::sync::atomic::{Ordering, fence};
 
 /// As the library's, and of the same size.
 #[repr(transparent)]
