@@ -58,7 +58,7 @@ apart() {
 # what the scenarios do among themselves is theirs.
 link() {
   runtime="-nodefaultlibs -rdynamic -Wl,--whole-archive $(runtime "$3") -Wl,--no-whole-archive"
-  libraries='-lpthread -ldl -lm -lrt -lutil -lc -lgcc -lgcc_s'
+  libraries='-lpthread -ldl -lm -lrt -lc -lgcc -lgcc_s'
   mkdir -p plain bare audited
   gcc -g -w "$1" -o "plain/$2" -lpthread -ldl -lm -lrt
   gcc -g -w "$1" -o "bare/$2" $runtime $libraries
@@ -133,6 +133,9 @@ edge() {
 }
 
 for part in ${*:-threads edge heart}; do
-  $part
+  case $part in
+    threads|edge|heart) $part ;;
+    *) echo "sanitize: no part '$part': there are threads, edge and heart" >&2 && exit 2 ;;
+  esac
 done
 exit $failed
