@@ -119,8 +119,10 @@ fn key(from: &Position, limits: &Limits) -> u64 {
 #[cold]
 #[inline(never)]
 fn learn(set: &Set, room: &mut Room, from: Position, limits: &Limits) {
-    let eldest = || set.ways.iter().min_by_key(|path| path.version.load(Ordering::Relaxed));
-    let Some(path) = set.ways.iter().find(|path| path.is_free()).or_else(eldest) else { return };
+    // A way whose writer was left by a jump, or was another thread of the process that forked, is never whole again.
+    let whole = || set.ways.iter().filter(|path| path.is_whole());
+    let eldest = || whole().min_by_key(|path| path.version.load(Ordering::Relaxed));
+    let Some(path) = whole().find(|path| path.is_free()).or_else(eldest) else { return };
     if from.sp >> 48 != 0 {
         return;
     }
@@ -137,9 +139,13 @@ fn learn(set: &Set, room: &mut Room, from: Position, limits: &Limits) {
 }
 
 impl Path {
+    fn is_whole(&self) -> bool {
+        self.version.load(Ordering::Relaxed) & 1 == 0
+    }
+
     #[inline(always)]
     fn is_free(&self) -> bool {
-        self.key.load(Ordering::Relaxed) == 0
+        self.key.load(Ordering::Relaxed) == 0 && self.is_whole()
     }
 
     #[inline(always)]
