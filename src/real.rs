@@ -163,6 +163,7 @@ pub unsafe fn shmctl(shmid: c_int, cmd: c_int, buf: *mut shmid_ds) -> c_int {
 
 /// What file `fd` is, where the kernel may be asked; errno is kept.
 pub fn identity(fd: c_int) -> Option<Identity> {
+    wrong!(TrustsNames => { return sys::identity(fd).ok().map(|file| Identity { ino: 1, ..file }) });
     if filter::is_none() {
         return sys::identity(fd).ok();
     }

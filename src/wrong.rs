@@ -120,6 +120,8 @@ ways! {
     BlindToExec b"blind-to-exec";
     /// Whoever has a process's pid is that process.
     TrustsPid b"trusts-pid";
+    /// All objects of a mount are the same but for their names.
+    TrustsNames b"trusts-names";
     /// A link is a renaming.
     LinksRename b"links-rename";
     /// What the tree has not removed is there, whatever the kernel says.
