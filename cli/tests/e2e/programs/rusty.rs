@@ -30,14 +30,14 @@ impl Makes for Plain {
 impl<T: Makes> Makes for Wrapped<T> {
     #[inline(never)]
     fn make(&self, size: usize) -> i32 {
-        self.0.make(size + 2) + 1
+        self.0.make(size + 2).saturating_add(1)
     }
 }
 
 mod inner {
     #[inline(never)]
     pub fn each(sizes: &[usize]) -> i32 {
-        sizes.iter().map(|&size| super::make(size)).sum()
+        sizes.iter().map(|&size| super::make(size)).fold(0, i32::min)
     }
 }
 
