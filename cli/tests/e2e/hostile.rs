@@ -234,7 +234,8 @@ echo "$runs"
 }
 
 fn told(trial: &str, script: &str, rounds: &str) -> Verdict {
-    let leaves = build::own("leaves", &Variant::plain())?;
+    // Optimised, for the sections of what is in several places.
+    let leaves = build::own("leaves", &Variant::plain().and(&["-O2"]))?;
     let (run, _) = prepare(trial, &format!("{SESSION}{script}"))?;
     // A command that is not optimised takes its time.
     let (patience, processor) = if cfg!(debug_assertions) { ("300", "60") } else { ("20", "5") };

@@ -336,6 +336,8 @@ fn storm() -> Verdict {
             while kill -0 $storm 2> /dev/null; do "$SHMAUDIT" clean --apply -q; done > "$WORK/clean.$one" 2>&1 &
         done
         wait $storm; echo $?
+        # What is being removed has another name for a moment.
+        wait
         cat "$WORK"/clean.* | grep -c '^removed /storm'
         cat "$WORK"/clean.* | grep -c '^removed segment'
         cat "$WORK"/clean.* | grep '^shmaudit: '
