@@ -111,7 +111,10 @@ fn main() -> ExitCode {
     real::add(&mut trials);
     let conclusion = libtest_mimic::run(&arguments, trials.into_inner());
     drop(temporary);
-    harm::print_table();
-    real::print_table();
+    // The last words of a run that failed are why.
+    if !conclusion.has_failed() {
+        harm::print_table();
+        real::print_table();
+    }
     conclusion.exit_code()
 }
