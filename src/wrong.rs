@@ -120,6 +120,8 @@ ways! {
     BlindToExec b"blind-to-exec";
     /// Whoever has a process's pid is that process.
     TrustsPid b"trusts-pid";
+    /// A segment is whichever has its shmid, whoever made it.
+    TrustsIds b"trusts-ids";
     /// All objects of a mount are the same but for their names.
     TrustsNames b"trusts-names";
     /// A link is a renaming.
@@ -134,6 +136,8 @@ ways! {
     LastIsNext b"last-is-next";
     /// No next shm_open and shm_unlink are to be had, as where librt has them and is not loaded. To be survived.
     NoLibrt b"no-librt";
+    /// Where there is no next definition, a name is as good as any other.
+    AnyName b"any-name";
     /// Every hook counts in a word that is any thread's, and not atomic.
     RacesInHook b"races-in-hook";
     /// Every hook reads past the end of what it has on its stack.

@@ -142,6 +142,8 @@ const HARMS: &[Harm] = &[
     harm("somebody else removed it", "scenarios::vanished::preloaded", "trusts-makers"),
     harm("exec ends what was held", "identity::exec_ends_what_was_held", "blind-to-exec"),
     harm("a pid comes again", "identity::a_pid_comes_again", "trusts-pid"),
+    harm("names that the C library refuses", "scenarios::names_bad::preloaded", "no-librt,any-name"),
+    harm("a shmid comes again", "identity::a_shmid_comes_again", "trusts-ids"),
     harm("a name comes again", "journal::names_that_change_hands", "trusts-names"),
     harm(
         "shm_rmid_forced: the kernel removes orphans",

@@ -1,11 +1,12 @@
 /*
  * Who a process is, where its pid does not tell:
  *
- *   identity again | becomes
+ *   identity again | becomes | shmid
  *
  * again: a child leaves an object of 5701 bytes and is killed; then a process that nobody audits gets its pid, and stays. 97:
  * pids cannot be chosen here. becomes: it has an object and a segment open, mapped and attached, and becomes another image by
- * exec, which removes both.
+ * exec, which removes both. shmid: somebody whom nobody audits removes its segment of 5711 bytes, and makes one of 5713 that is
+ * given the same shmid. 97: shmids cannot be chosen here.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -30,11 +31,11 @@ static int make(off_t size)
     return fd;
 }
 
-/* The next pid that is given out is this one, or 97 is the end. */
-static void choose(pid_t pid)
+/* What number is given out next, or 97 is the end. */
+static void choose(const char *setting, int number)
 {
-    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
-    if (fd < 0 || dprintf(fd, "%d", (int)pid - 1) < 0)
+    int fd = open(setting, O_WRONLY);
+    if (fd < 0 || dprintf(fd, "%d", number) < 0)
         exit(97);
     close(fd);
 }
@@ -57,7 +58,7 @@ static int again(void)
     posix_spawn_file_actions_init(&quiet);
     posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
-    choose(child);
+    choose("/proc/sys/kernel/ns_last_pid", (int)child - 1);
     if (posix_spawn(&other, "/bin/sleep", &quiet, NULL, arguments, nothing) != 0)
         return 96;
     return other == child ? 0 : 97;
@@ -77,12 +78,45 @@ static int becomes(const char *self)
     return 96;
 }
 
+/* This program does it again, without the library. */
+static void outside(const char *what, int shmid)
+{
+    char number[16];
+    char *arguments[] = { "identity", (char *)what, number, NULL }, *nothing[] = { NULL };
+    int status = 0;
+    pid_t other;
+
+    snprintf(number, sizeof number, "%d", shmid);
+    if (posix_spawn(&other, "/proc/self/exe", NULL, NULL, arguments, nothing) != 0 || waitpid(other, &status, 0) != other)
+        exit(96);
+    if (status != 0)
+        exit(WIFEXITED(status) ? WEXITSTATUS(status) : 95);
+}
+
+static int shmid_again(void)
+{
+    int shmid = shmget(IPC_PRIVATE, 5711, IPC_CREAT | 0600);
+
+    if (shmid < 0)
+        return 98;
+    outside("ends", shmid);
+    choose("/proc/sys/kernel/shm_next_id", shmid);
+    outside("makes", shmid);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "again") == 0)
         return again();
     if (argc == 2 && strcmp(argv[1], "becomes") == 0)
         return becomes(argv[0]);
+    if (argc == 2 && strcmp(argv[1], "shmid") == 0)
+        return shmid_again();
+    if (argc == 3 && strcmp(argv[1], "ends") == 0)
+        return shmctl(atoi(argv[2]), IPC_RMID, NULL) == 0 ? 0 : 94;
+    if (argc == 3 && strcmp(argv[1], "makes") == 0)
+        return shmget(IPC_PRIVATE, 5713, IPC_CREAT | 0600) == atoi(argv[2]) ? 0 : 97;
     if (argc == 3 && strcmp(argv[1], "removes") == 0)
         return shm_unlink(NAME) == 0 && shmctl(atoi(argv[2]), IPC_RMID, NULL) == 0 ? 0 : 95;
     return 2;
