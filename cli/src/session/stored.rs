@@ -1,9 +1,10 @@
 //! A session's recorder and what was stored of it, as one recorder whose ring has never turned.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use shmaudit_core::layout::{HEADER_BYTES, REGION_COUNT, Region, header, module, process};
@@ -83,11 +84,34 @@ impl Words for Mapped {
     }
 }
 
+/// The units that were stored.
+#[derive(Debug)]
+struct Units {
+    /// Where their file is, or will be: while the supervisor runs it grows.
+    directory: Option<PathBuf>,
+    /// The file, and how far the supervisor had come when it was mapped anew last.
+    mapped: RefCell<(Mapped, u64)>,
+}
+
+impl Units {
+    /// Word `index` of the file; `drained`: how far the supervisor has come.
+    fn word(&self, index: usize, drained: u64) -> Option<u64> {
+        let (mapped, seen) = &mut *self.mapped.borrow_mut();
+        if index >= mapped.words() && *seen != drained {
+            *seen = drained;
+            if let Some(grown) = self.directory.as_ref().and_then(|directory| Mapped::beside(directory, UNITS).ok()) {
+                *mapped = grown;
+            }
+        }
+        mapped.word(index)
+    }
+}
+
 /// A recorder, with what was stored of it.
 #[derive(Debug)]
 pub struct Stored {
     recorder: Mapped,
-    units: Mapped,
+    units: Units,
     processes: Mapped,
     modules: Mapped,
     /// The header as it is told: of regions that are larger than the recorder's.
@@ -105,23 +129,29 @@ pub struct Stored {
 
 /// Most units that a head is believed to have come to.
 const MOST_UNITS: u64 = 1 << 44;
+/// Units that may be written between a look at the head and one at a unit.
+const FRONTIER: u64 = 4096;
 /// Most bytes of a region in a file: no writer makes one of a tenth of that.
 const MOST_BYTES: usize = 4 << 30;
 
 impl Stored {
     /// A single journal, or a recorder of which nothing was stored.
     pub fn journal(path: &Path) -> io::Result<Result<Stored, Refusal>> {
-        Ok(Stored::over(Mapped::open(path)?, [const { Mapped::nothing() }; 3]))
+        Ok(Stored::over(Mapped::open(path)?, None, [const { Mapped::nothing() }; 3]))
     }
 
     /// Of a session's directory.
     pub fn session(directory: &Path) -> io::Result<Result<Stored, Refusal>> {
         let recorder = Mapped::inside(directory, RECORDER)?;
         let [units, processes, modules] = [UNITS, PROCESSES, MODULES].map(|name| Mapped::beside(directory, name));
-        Ok(Stored::over(recorder, [units?, processes?, modules?]))
+        Ok(Stored::over(recorder, Some(directory.to_path_buf()), [units?, processes?, modules?]))
     }
 
-    fn over(recorder: Mapped, [units, processes, modules]: [Mapped; 3]) -> Result<Stored, Refusal> {
+    fn over(
+        recorder: Mapped,
+        directory: Option<PathBuf>,
+        [units, processes, modules]: [Mapped; 3],
+    ) -> Result<Stored, Refusal> {
         let reader = Reader::new(&recorder)?;
         let regions = reader.regions().0;
         if let Some(region) = regions.iter().position(|&(_, length)| length > MOST_BYTES) {
@@ -164,6 +194,7 @@ impl Stored {
             }
         }
         let room = header[header::STORED_UNITS];
+        let units = Units { directory, mapped: RefCell::new((units, 0)) };
         Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved, room })
     }
 
@@ -183,12 +214,15 @@ impl Stored {
         let units = (length / UNIT_WORDS) as u64;
         let (position, of_unit) = ((word / UNIT_WORDS) as u64, word % UNIT_WORDS);
         let live = self.recorder.word(header::HEAD).unwrap_or(self.head);
-        if position.saturating_add(units) >= live {
+        let drained = self.recorder.word(header::DRAINED).unwrap_or(0);
+        // While programs write, what is about to be written over is read where it stays.
+        let frontier = if live != self.head && position < drained { FRONTIER } else { 0 };
+        if position.saturating_add(units) >= live.saturating_add(frontier) {
             return self.recorder.word(start + (position % units.max(1)) as usize * UNIT_WORDS + of_unit);
         }
         // What was not stored in time, or is not any more, is not there: the unit's tag is another's.
         let place = position.checked_rem(self.room).unwrap_or(position) as usize;
-        Some(self.units.word(place * UNIT_WORDS + of_unit).unwrap_or(0))
+        Some(self.units.word(place * UNIT_WORDS + of_unit, drained).unwrap_or(0))
     }
 
     fn module_word(&self, word: usize) -> Option<u64> {
