@@ -56,6 +56,7 @@ pub struct Ledger {
     events: u64,
     lost: u64,
     overwritten: bool,
+    since: u64,
     whole_since: u64,
 }
 
@@ -106,6 +107,7 @@ impl Ledger {
         });
         ledger.lost = losses.torn;
         ledger.overwritten = losses.overwritten;
+        ledger.since = losses.since;
         ledger.whole_since = sources.whole_since();
         sources.objects(|event| ledger.register(&ledger.placed(event)));
         ledger.mark_ignored();
@@ -200,6 +202,11 @@ impl Ledger {
     /// Whether the ring had turned, so that the oldest records are gone.
     pub fn overwritten(&self) -> bool {
         self.overwritten
+    }
+
+    /// Where they are: when the oldest record that is there was written, in nanoseconds since 1970; else 0.
+    pub fn since(&self) -> u64 {
+        self.since
     }
 
     fn push(&mut self, object: Object) -> ObjectIndex {

@@ -41,6 +41,8 @@ pub struct Losses {
     pub torn: u64,
     /// Whether a ring had turned, so that its oldest records are gone.
     pub overwritten: bool,
+    /// Where they are: when the oldest that is there was written, in nanoseconds since 1970; else 0.
+    pub since: u64,
 }
 
 /// The recorder that an order is from.
@@ -60,6 +62,15 @@ impl<'a, W: Words + ?Sized> Source<'a, W> {
 
     fn order(&self, order: u64) -> u64 {
         order & ((1 << ORDER_SHIFT) - 1) | self.number << ORDER_SHIFT
+    }
+
+    /// See [`Losses::since`].
+    fn since(&self, order: &Order) -> u64 {
+        if order.overwritten == 0 {
+            return 0;
+        }
+        let oldest = order.records.iter().map(|&(_, position)| position).min();
+        oldest.map_or(u64::MAX, |position| self.clock.unix(self.reader.ticks(position)))
     }
 
     fn placed<'e>(&self, event: Event<'e>) -> Event<'e> {
@@ -183,6 +194,7 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
         let mut losses = Losses {
             torn: orders.iter().map(|order| order.torn).fold(0, u64::saturating_add),
             overwritten: orders.iter().any(|order| order.overwritten > 0),
+            since: self.0.iter().zip(&orders).map(|(source, order)| source.since(order)).max().unwrap_or(0),
         };
         let mut next: Vec<usize> = orders.iter().map(|_| 0).collect();
         let mut decoded = Decoded::default();

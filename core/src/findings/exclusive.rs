@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::sites::{Sites, site};
-use super::{Draft, Kind, Rule, World, say};
+use super::{Draft, Kind, Presence, Rule, World, say};
 use crate::calls::Call;
 use crate::ledger::{Ledger, Moment, ObjectIndex, mix};
 use crate::record::{Event, FLAG_CREATED, Family, ObjectId, State};
@@ -75,6 +75,10 @@ impl Rule for NoExclusiveCreate {
             };
             // Its maker's record may have come later, or tell more than its own call could.
             if object.certain || world.fate(index).ours || !world.speaks_for(met.event.process, met.event.pid) {
+                continue;
+            }
+            // What is gone has left the registry, and who made it may have been overwritten.
+            if world.ledger.since() > 0 && world.fate(index).presence == Presence::Gone {
                 continue;
             }
             let (create, exclusive) = match met.id.family {

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
-use super::World;
+use super::{Presence, World};
 use crate::ledger::{Ledger, Moment, Object, ObjectIndex};
 use crate::line::Line;
 use crate::procfs::Segment;
@@ -64,6 +64,9 @@ pub(crate) fn maker(world: &mut World, index: ObjectIndex) -> String {
         return who(ledger, created);
     }
     let segment = world.segment(object.id).filter(|_| object.id.family == Family::Sysv).copied();
+    if ledger.since() > 0 && world.fate(index).presence == Presence::Gone {
+        return "somebody whose call is no longer in the records".to_owned();
+    }
     match (segment, object.owner) {
         (Some(segment), _) if segment.cpid != 0 => world.outsider(segment.cpid),
         (Some(Segment { cuid: user, .. }), _) | (None, Some(user)) => {

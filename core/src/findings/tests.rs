@@ -16,6 +16,7 @@ mod held;
 mod limits;
 mod mistakes;
 mod outside;
+mod overwritten;
 mod pages;
 mod spaces;
 

@@ -113,10 +113,15 @@ impl Rule for Vanished {
         let unnoted = self.renamed && world.ledger.processes().iter().any(killed);
         let mount = world.space().map(|space| space.dev);
         let ledger = world.ledger;
+        let since = ledger.since();
         for (index, object) in ledger.objects() {
             let open = object.removed.is_none() && object.removing.is_none();
             let fate = world.fate(index);
             if !open || !object.certain || fate.presence != Presence::Gone || fate.pending {
+                continue;
+            }
+            // The registry has it, but who removed it may have been overwritten.
+            if since > 0 && object.created.is_none_or(|created| created.ticks <= since.saturating_add(AT_ONCE_NS)) {
                 continue;
             }
             let told = match object.id.family {

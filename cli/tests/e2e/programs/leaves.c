@@ -3,7 +3,7 @@
  *
  *   leaves NAME exit STATUS | signal NUMBER | killpg | wait | daemon | closed | busy CALLS | many PROCESSES
  *
- * wait: until SIGTERM, which it answers with status 9. daemon: its child stays, in a session of its own, with everything
+ * wait: until SIGTERM, which it answers with status 9; SIGUSR1 has it make 300,000 calls, and then the file "done". daemon: its child stays, in a session of its own, with everything
  * closed, in another root, and makes a second object NAME-daemon before it is told by SIGTERM to remove it; SIGUSR1 has it
  * make 300,000 calls, and then the file NAME-done beside its object. closed: says
  * which of descriptors 0 to 2 are open, and whether SIGPIPE is ignored, by its status. busy: that many calls more. many:
@@ -60,7 +60,7 @@ static void until_told(const char *done)
     struct timespec nap = { 0, 10000000 };
     while (!told) {
         nanosleep(&nap, NULL);
-        if (asked && done != NULL && busy(300000) == 0) {
+        if (asked && busy(300000) == 0) {
             asked = 0;
             close(open(done, O_CREAT | O_WRONLY, 0600));
         }
@@ -101,9 +101,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[2], "wait") == 0) {
         signal(SIGTERM, tell);
+        signal(SIGUSR1, ask);
         printf("waits\n");
         fflush(stdout);
-        until_told(NULL);
+        until_told("done");
         return 9;
     }
     if (strcmp(argv[2], "busy") == 0)

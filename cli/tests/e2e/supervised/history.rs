@@ -9,6 +9,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::long_history", long_history);
     trials.add("run::many_processes", many_processes);
     trials.add("run::follows_the_log", follows);
+    trials.add("run::follows_slowly", follows_slowly);
 }
 
 /// More calls than the ring holds: all are kept, in order.
@@ -71,5 +72,34 @@ fn follows() -> Verdict {
     check!(output.contains("shmget(IPC_PRIVATE, 4097, IPC_CREAT|0600) = "), "{output}{}", ended.errors());
     check!(output.contains("ftruncate(3</dev/shm/x>, 1234) = 0 make leaves.c:"), "{output}");
     check!(output.ends_with("\n0\n{\"time\":\"2\n"), "{output}");
+    Ok(())
+}
+
+/// Whoever reads a log slowly reads all of it: the ring turns more than once between the look at it and the last line.
+fn follows_slowly() -> Verdict {
+    let (ended, work) = script(
+        "run::follows_slowly",
+        r#"
+        calls() { rm -f done; kill -USR1 $supervisor; until [ -e done ]; do sleep 0.02; done; }
+        slowly() { dd bs=1 count=1 of=log 2> /dev/null; : > begun; until [ -e again ]; do sleep 0.02; done; cat >> log; }
+        mkfifo pipe
+        audited "$LEAVES" /x wait > out & supervisor=$!
+        until grep -q waits out; do sleep 0.02; done
+        calls
+        slowly < pipe & reader=$!
+        "$SHMAUDIT" log session --follow > pipe & follower=$!
+        until [ -e begun ]; do sleep 0.02; done
+        calls
+        : > again
+        kill -TERM $supervisor; wait $supervisor $follower $reader
+        grep -c ENOENT log
+        "$SHMAUDIT" log session | grep -c ENOENT
+        "#,
+    )?;
+    let report = json(&work, "report.json")?;
+    let lost = report["summary"]["events_lost"].as_u64().unwrap_or(u64::MAX);
+    let counts: Vec<u64> = ended.output().lines().filter_map(|line| line.parse().ok()).collect();
+    check!(counts.len() == 2 && counts[0] == counts[1], "{counts:?} {lost} lost {}", ended.errors());
+    check!(counts[0] + lost >= 600_000, "{counts:?} {lost} lost");
     Ok(())
 }
