@@ -319,8 +319,28 @@ pub fn unloads() -> u64 {
     UNLOADS.load(Ordering::Acquire) as u64
 }
 
+/// How many calls that may unload a file are under way.
+static CLOSING: AtomicUsize = AtomicUsize::new(0);
+
+/// A file may be unloaded from now on, until [`closed`]: what is learned of files meanwhile is used once and not kept.
+pub fn closing() {
+    CLOSING.fetch_add(1, Ordering::AcqRel);
+    unloaded();
+}
+
+/// The end of it.
+pub fn closed() {
+    unloaded();
+    let _ = CLOSING.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |closing| closing.checked_sub(1));
+}
+
+/// Whether one is under way.
+pub fn is_closing() -> bool {
+    CLOSING.load(Ordering::Acquire) != 0
+}
+
 /// A file was unloaded, or may have been: later files are looked up anew.
-pub fn unloaded() {
+fn unloaded() {
     CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
     if (UNLOADS.fetch_add(1, Ordering::AcqRel) as u64 + 1).is_multiple_of(rules::ERAS) {
         rules::forget();
@@ -335,6 +355,7 @@ pub fn unloaded() {
 /// In a forked child: nobody else makes a list.
 pub fn forked() {
     BUSY.store(false, Ordering::Relaxed);
+    CLOSING.store(0, Ordering::Relaxed);
 }
 
 fn unwind_tables(module: &elf::Module, mut keep: impl FnMut(&'static [u8]) -> &'static [u8]) -> Option<Tables> {

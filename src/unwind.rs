@@ -210,7 +210,7 @@ impl Step<'_> {
             let known = self.discoveries == DISCOVERIES;
             self.discoveries += 1;
             match if known { Learned::Code } else { code::learn(self.recorder, place) } {
-                Learned::File => {}
+                Learned::File(list) => self.loaded = list,
                 // What is in no file has no tables: a guess could lead anywhere.
                 Learned::Code => {
                     #[cfg(target_arch = "aarch64")]
@@ -222,8 +222,6 @@ impl Step<'_> {
                 }
                 Learned::Data => return false,
             }
-            let Some(loaded) = code::current() else { return false };
-            self.loaded = loaded;
         }
         // What is in a file but no code is no frame.
         self.loaded.is_code(place) && self.position.keep(self.room, self.limits)

@@ -14,10 +14,10 @@ use crate::start::read_file;
 use crate::{contain, elf, errno, filter, modules, process, sys};
 
 /// What an address that is in no known file turned out to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Learned {
-    /// In a file, which the list now has.
-    File,
+    /// In a file, which this list has.
+    File(&'static Loaded),
     /// Code, but of no file.
     Code,
     /// No code: what was taken for an address was none.
@@ -51,18 +51,22 @@ pub fn learn(recorder: &Recorder, address: usize) -> Learned {
         at.as_ref().filter(|at| at.exec && at.ino != 0).and_then(|at| look_up(recorder, now, address, at, &text));
     let learned = match (grown, at) {
         (Some(grown), _) => {
-            CURRENT.store(core::ptr::from_ref(grown).cast_mut(), Ordering::Release);
+            if !super::is_closing() {
+                CURRENT.store(core::ptr::from_ref(grown).cast_mut(), Ordering::Release);
+            }
             if super::unloads() != unloads {
                 // It may hold what was unloaded meanwhile.
                 CURRENT.store(FIRST.load(Ordering::Acquire), Ordering::Release);
             }
-            Learned::File
+            Learned::File(grown)
         }
         (None, Some(at)) if at.exec => Learned::Code,
         _ => Learned::Data,
     };
-    if learned != Learned::File {
-        place.store(page << 1 | usize::from(learned == Learned::Code), Ordering::Relaxed);
+    match learned {
+        Learned::File(_) => {}
+        Learned::Code => place.store(page << 1 | 1, Ordering::Relaxed),
+        Learned::Data => place.store(page << 1, Ordering::Relaxed),
     }
     BUSY.store(false, Ordering::Release);
     drop(kept);

@@ -348,9 +348,11 @@ pub unsafe extern "C" fn quick_exit(status: c_int) -> ! {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     let Some(next) = next!(dlclose) else { return -1 };
+    // Somebody else may load another file there, and be in it, before we are back.
+    code::closing();
     // SAFETY: the caller's argument, passed on.
     let result = unsafe { next(handle) };
-    code::unloaded();
+    code::closed();
     result
 }
 

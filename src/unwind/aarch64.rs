@@ -27,7 +27,9 @@ impl Step<'_> {
             return in_register(at, &row);
         }
         let rule = rule(&row)?;
-        if let Some(key) = Key::new(at.place, self.limits.era) {
+        if !code::is_closing()
+            && let Some(key) = Key::new(at.place, self.limits.era)
+        {
             rules::remember(key, rule.own(self.loaded.is_own(at.place as usize)));
         }
         if at.leave(rule, &mut ()) { Some(()) } else { None }

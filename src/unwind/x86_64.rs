@@ -4,7 +4,7 @@ use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
 use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder};
 
 use super::Step;
-use crate::code::Entry;
+use crate::code::{self, Entry};
 use crate::rules::{self, Key, Rule};
 use crate::stack::Position;
 
@@ -28,6 +28,7 @@ impl Step<'_> {
         let before = *at;
         let left = self.left(&before, before.fp)?;
         if entry == Entry::Plain
+            && !code::is_closing()
             && let (Some(rule), Some(key)) = (self.rule(&before, &left), Key::new(before.place, self.limits.era))
         {
             rules::remember(key, rule.own(self.loaded.is_own(place)));
