@@ -17,6 +17,7 @@ use crate::{check, fail, place, report};
 pub(super) fn add(trials: &mut Trials) {
     trials.add("stacks::plugin_is_named", plugin);
     trials.add("stacks::plugin_in_the_place_of_another", same_place);
+    trials.add("stacks::plugin_in_the_place_of_one_being_closed", being_closed);
     trials.add("stacks::plugin_loaded_thousands_of_times", || thousands(6000));
     trials.add("stacks::plugins_by_the_hundreds", || hundreds(500));
     trials.add("stacks::plugin_in_a_forked_child", forked_plugin);
@@ -98,6 +99,35 @@ fn same_place() -> Verdict {
         return Err(Stop::Unfit("a kernel that uses addresses again".to_string()));
     }
     made_by(&told, &[(7405, "one"), (7407, "two"), (7409, "one")])
+}
+
+/// The same before the first one's `dlclose` has come back: nobody walks through the second by what was known of the first.
+fn being_closed() -> Verdict {
+    let own = |flags: &[&str]| build::own("closes", &Variant::of("cc", &[&["-O1", "-g", "-fPIC"], flags].concat()));
+    let plugin = |frame| own(&["-shared", "-fno-stack-clash-protection", "-fno-stack-protector", frame]);
+    let (large, small) = (plugin("-DFRAME=1048576")?, plugin("-DFRAME=1024")?);
+    let (slow, program) = (own(&["-shared", "-DSLOW"])?, own(&["-pthread"])?);
+    let directory = place::directory("stacks-being_closed")?;
+    let options = format!("log={}/calls.log:log_format=json:report=off", directory.display());
+    let run = Run::new(program).args([&large, &small]).within(&directory).options(&options);
+    let us = place::library().display();
+    let (ended, _) =
+        Turn::take(&own_source("closes"))?.run(run.env("LD_PRELOAD", format!("{us}:{}", slow.display())))?;
+    let ended = ended.well()?;
+    if ended.output() != "same place\n" {
+        return Err(Stop::Unfit("a kernel that uses addresses again".to_string()));
+    }
+    let log = fs::read_to_string(directory.join("calls.log"))?;
+    let mut calls = BTreeMap::new();
+    for line in log.lines() {
+        let call: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
+        let stack = functions(call["stack"].as_array().into_iter().flatten());
+        *calls.entry((call["args"]["size"].as_u64(), stack.get(..4).unwrap_or(&stack).join(" "))).or_insert(0) += 1;
+    }
+    let wanted =
+        [(1, "first"), (2, "second")].map(|(size, name)| ((Some(size), format!("call enter through {name}")), 3));
+    check!(calls == BTreeMap::from(wanted), "{calls:?}");
+    Ok(())
 }
 
 /// Reloading a plugin wears nothing out: neither the names of later ones nor memory.
