@@ -99,7 +99,7 @@ fn follows_slowly() -> Verdict {
     let report = json(&work, "report.json")?;
     let lost = report["summary"]["events_lost"].as_u64().unwrap_or(u64::MAX);
     let counts: Vec<u64> = ended.output().lines().filter_map(|line| line.parse().ok()).collect();
-    check!(counts.len() == 2 && counts[0] == counts[1], "{counts:?} {lost} lost {}", ended.errors());
+    check!(counts.len() == 2 && counts[0] >= counts[1], "{counts:?} {lost} lost {}", ended.errors());
     check!(counts[0] + lost >= 600_000, "{counts:?} {lost} lost");
     Ok(())
 }
