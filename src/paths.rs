@@ -134,7 +134,8 @@ fn learn(set: &Set, room: &mut Room, from: Position, limits: &Limits) {
     path.key.store(if known { key(&from, limits) } else { NOBODYS }, Ordering::Relaxed);
     path.place.store(from.place, Ordering::Relaxed);
     path.fp.store(writing.fp, Ordering::Relaxed);
-    path.frames.store(writing.frames | 1 << writing.used, Ordering::Relaxed);
+    // Never without a word: who reads it instead of the path's before must come to where the version is looked at.
+    path.frames.store(writing.frames | 1 << writing.used.max(1), Ordering::Relaxed);
     path.version.store(version + 2, Ordering::Release);
 }
 
