@@ -14,7 +14,7 @@ use shmaudit_core::suppress::Suppressions;
 use shmaudit_core::{json, text};
 
 use crate::audit::Audit;
-use crate::start::{executable, expand_path, read_file};
+use crate::start::{executable, expand_path, try_read_all};
 use crate::symbols::{Maps, NoFiles};
 use crate::world::World;
 use crate::{contain, filter, log, process, sys};
@@ -121,12 +121,21 @@ fn suppressions(options: &Options) -> Suppressions {
     let mut suppressions = Suppressions::default();
     let Some(path) = &options.suppressions else { return suppressions };
     let Ok(file) = CString::new(path.clone()) else { return suppressions };
-    if let Err(errno) = sys::open(&file, libc::O_RDONLY | libc::O_NONBLOCK, 0) {
-        let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
-        log::say(&["suppressions ", path, ": ", name, ": none in force"]);
-        return suppressions;
+    // Without a wait: a pipe that nobody writes to is empty.
+    let text =
+        sys::open(&file, libc::O_RDONLY | libc::O_NONBLOCK, 0).and_then(|fd| try_read_all(&fd, SUPPRESSIONS_BYTES));
+    let text = match text {
+        Ok(text) => text,
+        Err(errno) => {
+            let name = shmaudit_core::words::errno_name(errno).unwrap_or("?");
+            log::say(&["suppressions ", path, ": ", name, ": none in force"]);
+            return suppressions;
+        }
+    };
+    if text.len() == SUPPRESSIONS_BYTES {
+        log::say(&["suppressions ", path, ": larger than 1 MiB: the rest is not in force"]);
     }
-    for mistake in suppressions.add(&read_file(&file, SUPPRESSIONS_BYTES)) {
+    for mistake in suppressions.add(&text) {
         log::say(&["suppressions ", path, " line ", &mistake.line.to_string(), ": ", &mistake.message]);
     }
     suppressions

@@ -406,12 +406,21 @@ fn without(signal: i32, write: impl FnOnce() -> bool) -> bool {
 
 /// One line of ours on standard error; for what cannot be said elsewhere.
 pub fn say(parts: &[&str]) {
-    let mut room = [0u8; 512];
+    const ROOM: usize = 512;
+    let mut room = [0u8; ROOM];
     let mut line = Line::new(&mut room);
     line.str("shmaudit: ");
-    for part in parts {
-        line.str(part);
+    for char in parts.iter().flat_map(|part| part.chars()) {
+        // Paths are whatever somebody wrote: no escape sequence of theirs reaches a terminal.
+        if char.is_control() {
+            line.byte(b'\\');
+            line.digits::<8>(u64::from(char), 0);
+        } else {
+            line.str(char.encode_utf8(&mut [0; 4]));
+        }
     }
+    // Longer ones are cut, and end all the same.
+    line.truncate(ROOM - 1);
     line.byte(b'\n');
     to_stderr(line.as_bytes());
 }

@@ -105,21 +105,30 @@ pub fn read_file(path: sys::CStr, most: usize) -> Vec<u8> {
     read_all(&fd, most)
 }
 
-/// All that `fd` gives, at most `most` bytes.
+/// All that `fd` gives, at most `most` bytes; what it gave until an error.
 pub fn read_all(fd: &sys::Fd, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    loop {
-        let had = bytes.len();
-        if had >= most {
-            return bytes;
-        }
-        bytes.resize((had + (had / 2).max(4096)).min(most), 0);
-        let got = bytes.get_mut(had..).map_or(0, |room| sys::read(fd.0, room).unwrap_or(0));
-        bytes.truncate(had + got);
-        if got == 0 {
-            return bytes;
-        }
+    while matches!(read_on(fd, most, &mut bytes), Ok(true)) {}
+    bytes
+}
+
+/// The same, or the errno where it gives an error instead: of a directory, `EISDIR`.
+pub fn try_read_all(fd: &sys::Fd, most: usize) -> Result<Vec<u8>, i32> {
+    let mut bytes = Vec::new();
+    while read_on(fd, most, &mut bytes)? {}
+    Ok(bytes)
+}
+
+/// Reads once more, at most until there are `most` bytes; whether there may be more.
+fn read_on(fd: &sys::Fd, most: usize, bytes: &mut Vec<u8>) -> Result<bool, i32> {
+    let had = bytes.len();
+    if had >= most {
+        return Ok(false);
     }
+    bytes.resize((had + (had / 2).max(4096)).min(most), 0);
+    let got = bytes.get_mut(had..).map_or(Ok(0), |room| sys::read(fd.0, room));
+    bytes.truncate(had + *got.as_ref().unwrap_or(&0));
+    got.map(|got| got > 0)
 }
 
 /// The path of the program's executable.

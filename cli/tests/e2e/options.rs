@@ -38,6 +38,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("options::suppressions", suppressions);
     trials.add("options::suppressions_by_function_file_module_key", suppressions_by_other_words);
     trials.add("options::suppressions_unreadable", suppressions_unreadable);
+    trials.add("options::paths_are_said_printable", printable);
     trials.add("options::follow_0", follow);
 }
 
@@ -215,19 +216,51 @@ fn suppressions_by_other_words() -> Verdict {
     Ok(())
 }
 
+/// One line each, which ends as lines do; and no wait for who might write into a pipe.
 fn suppressions_unreadable() -> Verdict {
     let scenario = Scenario::named("leak_posix");
     let trial = "options::suppressions_unreadable";
     let directory = place::directory(trial)?;
-    let options = format!("{}:suppressions={}/missing.txt", report::into(&directory), directory.display());
-    let (ended, _) = scenario.turn()?.run(scenario.plain(trial)?.preloaded(&options))?;
-    check!(ended.how() == "0", "ended {}", ended.how());
-    let said = ended.errors();
-    check!(
-        said.lines().count() == 1 && said.contains("missing.txt"),
-        "not one line naming the file:{}",
-        Shown(&ended.stderr)
-    );
+    let inputs = place::directory(&format!("{trial}-inputs"))?;
+    std::fs::write(inputs.join("long.txt"), "x".repeat(3000))?;
+    std::fs::write(inputs.join("large.txt"), "#\n".repeat(1 << 20))?;
+    std::fs::create_dir(inputs.join("directory"))?;
+    Run::new("mkfifo").arg(inputs.join("pipe")).end()?.well()?;
+    let cases = [
+        ("missing.txt", "ENOENT: none in force\n"),
+        ("directory", "EISDIR: none in force\n"),
+        ("long.txt", "xxx\n"),
+        ("large.txt", "larger than 1 MiB: the rest is not in force\n"),
+        ("pipe", ""),
+    ];
+    for (file, wanted) in cases {
+        let options = format!("{}:suppressions={}", report::into(&directory), inputs.join(file).display());
+        let (ended, _) = scenario.turn()?.run(scenario.plain(trial)?.preloaded(&options))?;
+        check!(ended.how() == "0", "{file}: ended {}", ended.how());
+        let said = ended.errors();
+        let lines = usize::from(!wanted.is_empty());
+        let named = wanted.is_empty() || said.contains(file);
+        check!(
+            said.lines().count() == lines && named && said.ends_with(wanted),
+            "{file}: not {lines} lines naming the file:{}",
+            Shown(&ended.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// What is wrong with a path is said in one line, without what the path would tell a terminal.
+fn printable() -> Verdict {
+    let scenario = Scenario::named("leak_posix");
+    let trial = "options::paths_are_said_printable";
+    let directory = place::directory(trial)?;
+    for key in ["log", "report", "journal", "suppressions"] {
+        let options = format!("log=off:report={}/r.%p:{key}=/missing/\x1b[31m\n\u{9b}é/x", directory.display());
+        let (ended, _) = scenario.turn()?.run(scenario.plain(trial)?.preloaded(&options))?;
+        let said = ended.errors();
+        let shown = format!("shmaudit: {key} /missing/\\33[31m\\12\\233é/x: ENOENT");
+        check!(said.lines().count() == 1 && said.starts_with(&shown), "{key}:{}", Shown(&ended.stderr));
+    }
     Ok(())
 }
 
