@@ -164,19 +164,25 @@ pub fn print(text: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Puts a file in the place of another, or nothing where that fails.
+/// Puts a file in the place of another, or nothing where that fails. A symbolic link stays, and its file is replaced; what
+/// is there and no file (`/dev/null`, a pipe) is written to.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), String> {
-    let mut aside = path.as_os_str().to_os_string();
+    let failed = |error: io::Error| format!("{}: {error}", path.display().to_string().escape_debug());
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return File::options().write(true).open(path).and_then(|mut there| there.write_all(content)).map_err(failed);
+    }
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mut aside = target.as_os_str().to_os_string();
     aside.push(format!(".{}", std::process::id()));
     let aside = PathBuf::from(aside);
     let write = || {
         let mut file = File::create_new(&aside)?;
         file.write_all(content)?;
         file.sync_all()?;
-        std::fs::rename(&aside, path)
+        std::fs::rename(&aside, &target)
     };
     write().map_err(|error| {
         let _ = std::fs::remove_file(&aside);
-        format!("{}: {error}", path.display().to_string().escape_debug())
+        failed(error)
     })
 }

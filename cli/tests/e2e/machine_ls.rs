@@ -1,5 +1,7 @@
 //! `shmaudit ls` on machines of one's own.
 
+use std::os::unix::fs::FileTypeExt;
+
 use serde_json::Value;
 
 use crate::machine::{json, machine, named, prepare};
@@ -18,6 +20,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("ls::select_sort_columns", select);
     trials.add("ls::text_is_printable", printable);
     trials.add("ls::openmetrics", openmetrics);
+    trials.add("ls::only_files_are_replaced", replaced);
     trials.add("ls::sessions_know", sessions);
     trials.add("ls::refusals", refusals);
 }
@@ -257,6 +260,30 @@ fn printable() -> Verdict {
     let strange = ended.stdout.iter().find(|byte| !matches!(byte, b'\n' | b' '..=b'~'));
     check!(strange.is_none(), "{strange:?} in{}", Shown(&ended.stdout));
     check!(ended.output().contains(r"/e\33[2J\n\302\233\377\tx"), "{}", ended.output());
+    Ok(())
+}
+
+/// A device in the place of its file, root's `-O /dev/null` would leave a machine without it: here a pipe stands for it. What a
+/// symbolic link leads to is replaced, the link is not.
+fn replaced() -> Verdict {
+    let script = r#"
+        cd "$WORK" && mkfifo pipe && echo old > file && ln -s file link
+        timeout 20 cat pipe > got &
+        "$SHMAUDIT" ls -O pipe
+        wait
+        "$SHMAUDIT" ls -O link
+        "$SHMAUDIT" ls -O .
+        echo $?
+    "#;
+    let (run, work) = prepare("ls::only_files_are_replaced", script)?;
+    let ended = run.end()?.well()?;
+    check!(work.join("pipe").symlink_metadata()?.file_type().is_fifo(), "the pipe was replaced");
+    check!(work.join("link").symlink_metadata()?.is_symlink(), "the link was replaced");
+    for list in ["got", "file"] {
+        let text = std::fs::read_to_string(work.join(list))?;
+        check!(text.starts_with("KIND "), "{list}: {text:?}");
+    }
+    check!(ended.stdout == b"2\n" && ended.errors() == "shmaudit: .: Is a directory\n", "{}", ended.output());
     Ok(())
 }
 
