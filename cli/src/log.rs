@@ -48,24 +48,25 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Prints the calls.
 pub fn log(arguments: &Arguments) -> Result<u64, String> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut heads: Vec<u64> = Vec::new();
+    let mut seen: Vec<(u64, u64)> = Vec::new();
     loop {
         let mut recordings = Opened::open(&arguments.paths)?;
         // Asked before the records are read: what is written until the end is seen in any case.
         let over = !arguments.follow || !recordings.iter().any(Opened::is_live);
-        let recorders = recordings.iter_mut().flat_map(Opened::recorders_mut);
         let mut now = Vec::new();
-        for (number, recorder) in recorders.enumerate() {
-            recorder.begin_at(heads.get(number).copied().unwrap_or(0));
-            now.push(recorder.head());
-        }
-        heads = now;
-        for recording in &recordings {
-            let printed = print(&mut out, recording, arguments).and_then(|()| out.flush());
+        for recording in &mut recordings {
+            // What was printed before is not lost where it is left out.
+            let mut gone = false;
+            for recorder in recording.recorders_mut() {
+                gone |= recorder.begin_at(seen.get(now.len()).copied().unwrap_or_default());
+                now.push(recorder.now());
+            }
+            let printed = print(&mut out, recording, gone, arguments).and_then(|()| out.flush());
             if let Err(error) = printed {
                 return crate::report::ended(Err(error));
             }
         }
+        seen = now;
         if over {
             return Ok(0);
         }
@@ -73,7 +74,8 @@ pub fn log(arguments: &Arguments) -> Result<u64, String> {
     }
 }
 
-fn print(out: &mut dyn Write, recording: &Opened, arguments: &Arguments) -> io::Result<()> {
+/// `gone`: whether some of its records are not there any more.
+fn print(out: &mut dyn Write, recording: &Opened, gone: bool, arguments: &Arguments) -> io::Result<()> {
     let sources = recording.sources();
     let names = RefCell::new(Named::new(&sources, Maps));
     let mut written = Ok(());
@@ -83,7 +85,7 @@ fn print(out: &mut dyn Write, recording: &Opened, arguments: &Arguments) -> io::
         }
     });
     written?;
-    if losses.lost() > 0 || losses.overwritten() {
+    if losses.lost() > 0 || gone {
         let lost = losses.lost().max(1);
         crate::say(&format!("{}: at least {lost} records are lost", recording.path.display()));
     }

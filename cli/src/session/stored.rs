@@ -198,15 +198,17 @@ impl Stored {
         Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved, room })
     }
 
-    /// The position that the next record has when this was opened.
-    pub fn head(&self) -> u64 {
-        self.head
+    /// Where the next record stands when this was opened, and how many units were lost before they were stored.
+    pub fn now(&self) -> (u64, u64) {
+        (self.head, self.header[header::UNITS_LOST])
     }
 
-    /// Leaves out what stands before `position`.
-    pub fn begin_at(&mut self, position: u64) {
-        let kept = &mut self.header[header::KEPT_FROM];
-        *kept = position.max(*kept);
+    /// Leaves out what was there at the moment `then`; whether something that came after it is gone.
+    pub fn begin_at(&mut self, (position, lost): (u64, u64)) -> bool {
+        let units = (self.told[Region::Ring as usize].1 / UNIT_WORDS) as u64;
+        let oldest = self.header[header::KEPT_FROM].max(self.head.saturating_sub(units));
+        self.header[header::KEPT_FROM] = position.max(self.header[header::KEPT_FROM]);
+        oldest > position || self.header[header::UNITS_LOST] > lost
     }
 
     fn unit_word(&self, word: usize) -> Option<u64> {

@@ -59,13 +59,16 @@ fn follows() -> Verdict {
         r#"
         audited "$LEAVES" /x wait > out & supervisor=$!
         until grep -q waits out; do sleep 0.02; done
-        "$SHMAUDIT" log session --follow > log & follower=$!
+        "$SHMAUDIT" log session --follow > log 2> said & follower=$!
         until grep -q shm_open log; do sleep 0.02; done
+        # It looks several times, and what it has told before is not lost.
+        sleep 0.5
         kill -TERM $supervisor; wait $supervisor; wait $follower; echo $?
         sed 's/.*\] [0-9:.]* //; s/ <.*> / /' log
         timeless() { sed 's/ [0-9:.]* / /; s/<[0-9].*>//' "$1"; }
         "$SHMAUDIT" log session > whole; timeless log > one; timeless whole > other; cmp one other; echo $?
         "$SHMAUDIT" log session --format json | head -1 | cut -c1-10
+        cat said
         "#,
     )?;
     let output = ended.output();
