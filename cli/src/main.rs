@@ -132,7 +132,7 @@ fn main() -> ExitCode {
         Command::Explain { word } => explain::run(word.as_deref()),
         Command::Ls(arguments) => ls::ls(&arguments).map(|()| 0),
         Command::Top(arguments) => top::top(&arguments).map(|()| 0),
-        Command::Completions { shell } => completions(shell).map(|()| 0),
+        Command::Completions { shell } => completions(shell),
         Command::Man { directory } => manual::write(Arguments::command(), &directory).map(|()| 0),
         Command::Clean(arguments) => clean::clean(&arguments).map(|done| u64::from(!done)),
     };
@@ -157,8 +157,8 @@ fn say(message: &str) {
     let _ = writeln!(io::stderr(), "shmaudit: {message}");
 }
 
-fn completions(shell: clap_complete::Shell) -> Result<(), String> {
+fn completions(shell: clap_complete::Shell) -> Result<u64, String> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "shmaudit", &mut text);
-    io::stdout().write_all(&text).map_err(|error| format!("writing the completions: {error}"))
+    report::ended(io::stdout().write_all(&text))
 }

@@ -21,22 +21,28 @@ pub struct Wanted {
     pub known: known::Options,
 }
 
-/// Where a report goes, and as what: standard output, maybe a terminal, or a file.
-fn sink(output: Option<&Path>) -> Result<(Box<dyn Write>, Terminal), String> {
+/// Where a report goes, as what, and the name of that in errors: standard output, maybe a terminal, or a file.
+type Sink = (Box<dyn Write>, Terminal, String);
+
+fn sink(output: Option<&Path>) -> Result<Sink, String> {
     Ok(match output {
-        None => (Box::new(BufWriter::new(io::stdout().lock())), Terminal::of_stdout()),
+        None => (Box::new(BufWriter::new(io::stdout().lock())), Terminal::of_stdout(), STDOUT.to_string()),
         Some(path) => {
-            let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            (Box::new(BufWriter::new(file)), Terminal::default())
+            let name = path.display().to_string();
+            let file = File::create(path).map_err(|error| format!("{name}: {error}"))?;
+            (Box::new(BufWriter::new(file)), Terminal::default(), name)
         }
     })
 }
 
 /// Prints the schema of the reports in JSON.
 pub fn schema(output: Option<&Path>) -> Result<u64, String> {
-    let (mut out, _) = sink(output)?;
-    ended(out.write_all(JSON_SCHEMA.as_bytes()).and_then(|()| out.flush()))
+    let (mut out, _, name) = sink(output)?;
+    ended_in(&name, out.write_all(JSON_SCHEMA.as_bytes()).and_then(|()| out.flush()))
 }
+
+/// What errors call standard output.
+const STDOUT: &str = "standard output";
 
 /// Moments at which `--growth` looks.
 const MOMENTS: usize = 12;
@@ -55,7 +61,10 @@ pub fn at_end(path: &Path, output: Option<&Path>, wanted: &Wanted) -> Result<u64
     let settings = Settings { suppressions: known.suppressions.clone(), ..wanted.format.settings() };
     let recording = Opened::session(path)?;
     let report = recording.conclude_now(&settings);
-    let to_stderr = || Ok((Box::new(BufWriter::new(io::stderr())) as Box<dyn Write>, Terminal::of_stderr()));
+    let to_stderr = || {
+        let out = Box::new(BufWriter::new(io::stderr())) as Box<dyn Write>;
+        Ok((out, Terminal::of_stderr(), "standard error".to_string()))
+    };
     let sink = || output.map_or_else(to_stderr, |path| sink(Some(path)));
     if report.is_silent() && output.is_none() && wanted.format == Format::Text {
         return Ok(0);
@@ -65,7 +74,7 @@ pub fn at_end(path: &Path, output: Option<&Path>, wanted: &Wanted) -> Result<u64
 
 fn write(
     mut recordings: Vec<formats::Recording>,
-    sink: impl Fn() -> Result<(Box<dyn Write>, Terminal), String>,
+    sink: impl Fn() -> Result<Sink, String>,
     wanted: &Wanted,
     mut known: known::Known,
 ) -> Result<u64, String> {
@@ -75,9 +84,9 @@ fn write(
     }
     let source_root = wanted.source_root.as_deref().unwrap_or(Path::new("."));
     let source_root = std::path::absolute(source_root).map_err(|error| format!("--source-root: {error}"))?;
-    let (mut out, terminal) = sink()?;
+    let (mut out, terminal, name) = sink()?;
     let wishes = Wishes { source_root, terminal };
-    ended(formats::write(&mut *out, wanted.format, &recordings, &wishes).and_then(|()| out.flush()))?;
+    ended_in(&name, formats::write(&mut *out, wanted.format, &recordings, &wishes).and_then(|()| out.flush()))?;
     known.write()?;
     Ok(recordings.iter().map(|recording| recording.report.summary.errors).sum())
 }
@@ -97,8 +106,13 @@ pub fn reports(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Report)>, String> {
 
 /// A reader that has seen enough, as `head` has, is no failure.
 pub fn ended(written: io::Result<()>) -> Result<u64, String> {
+    ended_in(STDOUT, written)
+}
+
+/// The same, of what was written to `name`.
+fn ended_in(name: &str, written: io::Result<()>) -> Result<u64, String> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("writing: {error}")),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("{name}: {error}")),
         _ => Ok(0),
     }
 }
@@ -114,6 +128,6 @@ pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Resul
             _ => return Err("--growth is written as text or json".to_string()),
         }
     }
-    let (mut out, _) = sink(output)?;
-    ended(out.write_all(&text).and_then(|()| out.flush()))
+    let (mut out, _, name) = sink(output)?;
+    ended_in(&name, out.write_all(&text).and_then(|()| out.flush()))
 }
