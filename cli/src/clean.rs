@@ -59,26 +59,31 @@ pub struct Arguments {
 
 const LONG_HELP: &str = "\
 A segment may go when all of this holds:
-  its creator is dead (no such process, or one that began later and only has its pid), and so is its last user;
-  the kernel counts no attachment of it; it is of this IPC namespace; its owner or root asks.
+  its creator is dead (no such process, or one that began later and only has
+  its pid), and so is its last user;
+  the kernel counts no attachment of it; it is of this IPC namespace;
+  its owner or root asks.
 An object of shm_open may go when all of this holds:
-  no process that can be looked into has it open or mapped; its name is no registry's that programs keep;
-  it is a regular file in /dev/shm itself, with one name; its maker, where a session knows it, is dead.
+  no process that can be looked into has it open or mapped;
+  its name is no registry's that programs keep;
+  it is a regular file in /dev/shm itself, with one name;
+  its maker, where a session knows it, is dead.
 What cannot be proven is left, with the reason. Held objects are never touched, by no option.
 
-At removal everything is asked again. What something happened to within the last two seconds is waited for first.
-A file is opened and compared by device and inode; the kernel is asked for a lease, which it grants only where nobody
-in any namespace has the file open or mapped, and which makes newcomers wait; the name is taken away, the lease looked
-at once more, and only then the file is unlinked. If somebody came, the name is put back and the object stays. Where the
-lease is refused for another reason, all processes must be visible, and they are looked through once more.
-A segment's identity, times and count are read right before IPC_RMID.
+At removal everything is asked again. What something happened to within the last two seconds is waited for first. A \
+file is opened and compared by device and inode; the kernel is asked for a lease, which it grants only where nobody \
+in any namespace has the file open or mapped, and which makes newcomers wait; the name is taken away, the lease \
+looked at once more, and only then the file is unlinked. If somebody came, the name is put back and the object \
+stays. Where the lease is refused for another reason, all processes must be visible, and they are looked through \
+once more. A segment's identity, times and count are read right before IPC_RMID.
 
-Two races are left, each of microseconds. A process attaches a segment by an id it knows, between the two calls: it keeps
-its memory (the kernel frees a segment with its last attachment), the key is gone, and this command says so. A process
-that was stopped within open(2), after it found the name and before it came to the lease, gets a file without a name.
+Two races are left, each of microseconds. A process attaches a segment by an id it knows, between the two calls: it \
+keeps its memory (the kernel frees a segment with its last attachment), the key is gone, and this command says so. A \
+process that was stopped within open(2), after it found the name and before it came to the lease, gets a file \
+without a name.
 
-Exit status: 0, also where there was nothing to do; 1 where --apply left something that was to be removed;
-2 where the arguments are wrong, a plan cannot be used or nothing can be read.
+Exit status: 0, also where there was nothing to do; 1 where --apply left something that was to be removed; 2 where \
+the arguments are wrong, a plan cannot be used or nothing can be read.
 
 Examples:
   shmaudit clean                                 what would go, and why that is safe
@@ -229,7 +234,7 @@ fn missing(object: &Object, names: &HashSet<&str>) -> String {
 
 fn report(arguments: &Arguments, inventory: &Inventory, entries: &[Entry]) -> Result<(), String> {
     let text = match arguments.format {
-        Format::Text => text(arguments, inventory, entries),
+        Format::Text => ls::folded(&text(arguments, inventory, entries)),
         Format::Json => ls::ascii(&value(arguments, inventory, entries)) + "\n",
     };
     ls::print(text.as_bytes())

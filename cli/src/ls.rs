@@ -19,7 +19,7 @@ use select::{Select, Sort};
 pub use columns::{holders, owner};
 pub use json::{ascii, object};
 pub use select::user;
-pub use table::{cut, totals};
+pub use table::{cut, folded, totals};
 
 /// What `shmaudit ls` takes.
 #[derive(clap::Args)]
@@ -82,12 +82,13 @@ pub struct Arguments {
 }
 
 const LONG_HELP: &str = "\
-The kernel names a segment's creator by its pid alone. Where a process that began after the segment was made has that
-pid now, it is not the creator. Who made a POSIX object the kernel does not keep; an audited session knows (--session).
-What cannot be seen (other users' processes, other namespaces) is said below the table, and in `unseen` of the JSON.
+The kernel names a segment's creator by its pid alone. Where a process that began after the segment was made has \
+that pid now, it is not the creator. Who made a POSIX object the kernel does not keep; an audited session knows \
+(--session). What cannot be seen (other users' processes, other namespaces) is said below the table, and in `unseen` \
+of the JSON.
 
-RSS and SWAP are the object's own, whoever uses it. IDLE is the time since the last thing that the kernel noted: attach,
-detach, creation, change, write. Writes through a mapping are not noted.
+RSS and SWAP are the object's own, whoever uses it. IDLE is the time since the last thing that the kernel noted: \
+attach, detach, creation, change, write. Writes through a mapping are not noted.
 
 Exit status: 0, or 2 where the arguments are wrong or the output cannot be written.
 

@@ -1,13 +1,15 @@
 //! The list as a table, and what stands below it.
 
 use std::fmt::Write;
+use std::io;
 
 use crate::system::{Inventory, Object, State, size};
 
 use super::columns::{Column, Shown};
 
-/// A value that is wider does not widen its column.
+/// A value that is wider does not widen its column, but is known by its beginning.
 const WIDEST: usize = 48;
+const BEGINNING: usize = 20;
 /// Between two columns.
 const GAP: &str = "  ";
 
@@ -30,7 +32,9 @@ pub fn table(columns: &[Column], objects: &[&Object], shown: &Shown, width: Opti
         line(&mut text, &row, &all, width);
     }
     if !left_out.is_empty() {
-        text.push_str(&format!("(no room for {}; --wide has all)\n", left_out.join(" ")));
+        let said = format!("(no room for {}; --wide has all)", left_out.join(" "));
+        text.push_str(&width.map_or_else(|| said.clone(), |width| wrapped(&said, width)));
+        text.push('\n');
     }
     text
 }
@@ -45,8 +49,7 @@ struct Filled {
 impl Filled {
     fn new(column: Column, objects: &[&Object], shown: &Shown) -> Filled {
         let values: Vec<String> = objects.iter().map(|object| column.value(object, shown)).collect();
-        let widths = values.iter().map(String::len).filter(|&len| len <= WIDEST);
-        let width = widths.chain([column.title().len()]).max().unwrap_or(0);
+        let width = width(column.title(), &values);
         Filled { column, values, width }
     }
 
@@ -59,6 +62,12 @@ impl Filled {
         const SOME: usize = 20;
         if self.column == Column::Why { self.width.min(SOME) } else { self.width }
     }
+}
+
+/// The room of a column with these values.
+fn width(title: &str, values: &[String]) -> usize {
+    let widths = values.iter().map(String::len).map(|len| if len <= WIDEST { len } else { BEGINNING });
+    widths.chain([title.len()]).max().unwrap_or(0)
 }
 
 /// Leaves out columns until the rest fits, the most dispensable first, but none that would have fitted; their titles.
@@ -131,9 +140,17 @@ pub fn below(inventory: &Inventory, objects: &[&Object], width: Option<usize>) -
     text
 }
 
-/// Text broken between words, later lines indented.
+/// A text's lines, broken between words where they go to a terminal on standard output.
+pub fn folded(text: &str) -> String {
+    match rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col)) {
+        Ok(width) if width > 0 => text.lines().map(|line| wrapped(line, width) + "\n").collect(),
+        _ => text.to_string(),
+    }
+}
+
+/// A line broken between words, later lines indented.
 fn wrapped(text: &str, width: usize) -> String {
-    const INDENT: &str = "  ";
+    let indent = " ".repeat(text.len() - text.trim_start().len() + 2);
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
@@ -141,7 +158,7 @@ fn wrapped(text: &str, width: usize) -> String {
                 line.push(' ');
                 line.push_str(word);
             }
-            Some(_) => lines.push(format!("{INDENT}{word}")),
+            Some(_) => lines.push(format!("{indent}{word}")),
             None => lines.push(word.to_string()),
         }
     }
@@ -217,11 +234,20 @@ fn limit(value: Option<u64>) -> String {
 mod tests {
     use super::*;
 
+    /// One very long name does not take all the room, nor leaves it so little that nobody knows it.
+    #[test]
+    fn long_values_are_known_by_their_beginning() {
+        let room = |lengths: &[usize]| width("NAME", &lengths.iter().map(|&len| "x".repeat(len)).collect::<Vec<_>>());
+        assert_eq!((room(&[]), room(&[3, 9]), room(&[WIDEST])), (4, 9, WIDEST));
+        assert_eq!((room(&[3, 255]), room(&[30, 255])), (BEGINNING, 30));
+    }
+
     #[test]
     fn words_are_kept_whole() {
         assert_eq!(wrapped("one two three", 7), "one two\n  three");
         assert_eq!(wrapped("one longer-than-that x y", 7), "one\n  longer-than-that\n  x y");
         assert_eq!(wrapped("", 7), "");
+        assert_eq!(wrapped("    one two", 10), "    one\n      two");
         assert_eq!((cut("abcdef", 4), cut("abc", 3), cut("abc", 1)), ("ab..".into(), "abc".into(), ".".into()));
     }
 }

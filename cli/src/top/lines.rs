@@ -85,11 +85,17 @@ fn field(text: &str, width: usize) -> String {
     format!("{:<width$}", cut(text, width))
 }
 
+/// Terminals that are narrower would not show much of the names beside memory, rate and idle time.
+const NARROW: usize = 60;
+
 fn objects(objects: &[&Object], sample: &Sample, width: usize) -> (String, Vec<String>) {
     // The names get what the rest leaves.
     let held = if width < 72 { 0 } else { ((width - 60) / 2).clamp(12, 32) };
     let row = |cells: [&str; 8]| {
         let [kind, bytes, rss, rate, idle, state, holders, name] = cells;
+        if width < NARROW {
+            return cut(format!("{} {bytes:>5} {} {name}", field(kind, 9), field(state, 7)).trim_end(), width);
+        }
         let fixed = format!("{} {bytes:>5} {rss:>5} {rate:>7} {idle:>5} ", field(kind, 9));
         let holders = if held == 0 { String::new() } else { field(holders, held) + " " };
         cut(format!("{fixed}{} {holders}{name}", field(state, 7)).trim_end(), width)

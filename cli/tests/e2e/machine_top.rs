@@ -109,6 +109,10 @@ fn any_size() -> Verdict {
     ];
     let seen = terminal("top::any_size", SCENE, "40x8", &steps, "-d 0.2")?;
     check!(seen["status"] == 0 && seen["restored"] == true, "{seen}");
+    let seen = terminal("top::any_size-names", SCENE, "40x24", &["wait:quit", "send:q"], "-d 60")?;
+    for text in ["0x5a4d1003", "/jack-shm-regi"] {
+        check!(shown(&seen).contains(text), "{text} is not shown on a small terminal: {seen}");
+    }
     Ok(())
 }
 
