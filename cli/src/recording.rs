@@ -186,7 +186,11 @@ fn in_directory(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn readable(path: &Path, opened: io::Result<Result<Stored, Refusal>>) -> Result<Stored, String> {
     let opened = opened.map_err(|error| format!("{}: {error}", path.display()))?;
-    opened.map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))
+    let stored = opened.map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
+    if let Some((there, whole)) = stored.cut() {
+        crate::say(&format!("{}: cut short: {there} of {whole} bytes are there; the rest is lost", path.display()));
+    }
+    Ok(stored)
 }
 
 fn why(refusal: Refusal) -> String {

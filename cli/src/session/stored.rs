@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use shmaudit_core::layout::{HEADER_BYTES, REGION_COUNT, Region, header, module, process};
+use shmaudit_core::layout::{HEADER_BYTES, MAGIC, REGION_COUNT, Region, header, module, process};
 use shmaudit_core::reader::{Reader, Refusal, Words};
 use shmaudit_core::record::UNIT_WORDS;
 
@@ -19,6 +19,8 @@ pub struct Mapped {
     map: Option<Mmap>,
     /// Bytes that the disk holds of it.
     held: u64,
+    /// Words that it would have if nothing were cut off its end: those are read as 0.
+    whole: usize,
 }
 
 impl Mapped {
@@ -43,12 +45,33 @@ impl Mapped {
         }
         // SAFETY: mapped read-only. A file that is cut short under us faults in this command and nowhere else.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Mapped { map: Some(map), held: facts.blocks().saturating_mul(512) })
+        Ok(Mapped { map: Some(map), held: facts.blocks().saturating_mul(512), whole: 0 })
     }
 
     /// No file.
     const fn nothing() -> Mapped {
-        Mapped { map: None, held: 0 }
+        Mapped { map: None, held: 0, whole: 0 }
+    }
+
+    /// Where a recorder's end was cut off within the registry's entries or the ring, what is left is read. Its size is
+    /// believed up to what a writer makes.
+    fn complete(&mut self) {
+        if self.word(header::MAGIC) != Some(MAGIC) || self.bytes().len() < HEADER_BYTES {
+            return;
+        }
+        let place = |region: usize| {
+            let word = |at: usize| self.word(header::REGIONS + 2 * region + at).unwrap_or(0);
+            (word(0), word(0).saturating_add(word(1)).div_ceil(8))
+        };
+        let whole = (0..REGION_COUNT).map(|region| place(region).1).max().unwrap_or(0);
+        if whole <= MOST_WORDS && self.bytes().len() as u64 > place(Region::Entries as usize).0 {
+            self.whole = whole as usize;
+        }
+    }
+
+    /// The bytes that are there, and those that there were.
+    fn cut(&self) -> Option<(usize, usize)> {
+        Some((self.bytes().len(), self.whole * 8)).filter(|(there, whole)| there < whole)
     }
 
     /// Its bytes.
@@ -80,7 +103,7 @@ impl Words for Mapped {
     }
 
     fn words(&self) -> usize {
-        self.map.as_ref().map_or(0, |map| map.len() / 8)
+        self.map.as_ref().map_or(0, |map| map.len() / 8).max(self.whole)
     }
 }
 
@@ -133,6 +156,8 @@ const MOST_UNITS: u64 = 1 << 44;
 const FRONTIER: u64 = 4096;
 /// Most bytes of a region in a file: no writer makes one of a tenth of that.
 const MOST_BYTES: usize = 4 << 30;
+/// Most words that a recorder's file is believed to have had: twice those of a session's.
+const MOST_WORDS: u64 = (128 << 20) / 8;
 
 impl Stored {
     /// A single journal, or a recorder of which nothing was stored.
@@ -148,18 +173,26 @@ impl Stored {
     }
 
     fn over(
-        recorder: Mapped,
+        mut recorder: Mapped,
         directory: Option<PathBuf>,
         [units, processes, modules]: [Mapped; 3],
     ) -> Result<Stored, Refusal> {
+        recorder.complete();
         let reader = Reader::new(&recorder)?;
-        let regions = reader.regions().0;
+        let (regions, entry_bytes) = reader.regions();
         if let Some(region) = regions.iter().position(|&(_, length)| length > MOST_BYTES) {
             return Err(Refusal::Region(region));
         }
         let own = regions.map(|(offset, length)| (offset / 8, length / 8));
         let mut header: Vec<u64> = (0..HEADER_BYTES / 8).map(|word| recorder.word(word).unwrap_or(0)).collect();
         let head = header[header::HEAD];
+        if let Some((there, _)) = recorder.cut() {
+            // How many records that were, the counters know; of the registry the first entries are in use.
+            header[header::UNITS_LOST] = header[header::UNITS_LOST].max(1);
+            let entries = there.saturating_sub(regions[Region::Entries as usize].0) / entry_bytes.max(1);
+            let cut = header[header::ENTRIES_USED].saturating_sub(entries as u64);
+            header[header::OBJECTS_LOST] = header[header::OBJECTS_LOST].saturating_add(cut);
+        }
         let stored_modules = modules.records(module::BYTES / 8) as usize;
         let modules_saved = if stored_modules > 0 { header[header::MODULES_SAVED] } else { 0 };
         let mut told = own;
@@ -196,6 +229,11 @@ impl Stored {
         let room = header[header::STORED_UNITS];
         let units = Units { directory, mapped: RefCell::new((units, 0)) };
         Ok(Stored { recorder, units, processes, modules, header, own, told, head, modules_saved, room })
+    }
+
+    /// Bytes of its recorder that are there, and those that there were before its end was cut off.
+    pub fn cut(&self) -> Option<(usize, usize)> {
+        self.recorder.cut()
     }
 
     /// Where the next record stands when this was opened, and how many units were lost before they were stored.

@@ -15,6 +15,7 @@ use crate::{check, fail, place};
 pub fn add(trials: &mut Trials) {
     trials.add("journal::tells_of_a_killed_group", killed_group);
     trials.add("journal::survives_damage", damage);
+    trials.add("journal::what_is_left_of_a_cut_one_is_read", cut);
     trials.add("journal::refuses_what_is_none", refusals);
     trials.add("journal::without_a_directory_memory_will_do", no_directory);
     trials.add("journal::a_name_made_again_and_again", made_again);
@@ -72,7 +73,11 @@ fn killed_group() -> Verdict {
     let journal = journal("journal::tells_of_a_killed_group")?;
     let ended = command(&journal, &["--format", "json"])?;
     check!(ended.how() == "1", "the command ended {}: {}", ended.how(), ended.errors());
-    let report: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
+    all_leaks(&serde_json::from_slice(&ended.stdout)?)
+}
+
+/// The six objects that the group leaves, each with its maker.
+fn all_leaks(report: &serde_json::Value) -> Verdict {
     let findings = report["findings"].as_array().cloned().unwrap_or_default();
     let mut leaks: Vec<String> = findings
         .iter()
@@ -114,6 +119,26 @@ fn damage() -> Verdict {
         fs::write(&file, &bytes)?;
         let ended = command(&file, &[])?;
         check!(["0", "1", "2"].contains(&ended.how().as_str()), "round {round}: {}: {}", ended.how(), ended.errors());
+    }
+    Ok(())
+}
+
+/// A copy that did not come to its end: objects are read as far as they are there, and what is missing is said.
+fn cut() -> Verdict {
+    let _turn = place::turn(&build::own_source("killed_group"))?;
+    let _clean = Clean::now();
+    let whole = fs::read(journal("journal::cut")?)?;
+    let file = place::directory("journal::cut")?.join("cut.shmaudit");
+    for kept in [whole.len() - 4096, whole.len() / 2] {
+        fs::write(&file, whole.get(..kept).unwrap_or_default())?;
+        let ended = command(&file, &["--format", "json"])?;
+        check!(ended.how() == "1", "{kept}: ended {}: {}", ended.how(), ended.errors());
+        let said = format!("cut.shmaudit: cut short: {kept} of {} bytes are there; the rest is lost\n", whole.len());
+        check!(ended.errors().ends_with(&said) && ended.errors().lines().count() == 1, "{}", ended.errors());
+        let report: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
+        check!(report["summary"]["events_lost"].as_u64() > Some(0), "{:#}", report["summary"]);
+        check!(report["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()), "{:#}", report["warnings"]);
+        all_leaks(&report)?;
     }
     Ok(())
 }
