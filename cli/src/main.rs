@@ -42,7 +42,7 @@ struct Arguments {
 enum Command {
     /// Report on sessions and journals, also of programs that were killed.
     ///
-    /// Ends with 0, with 1 where there are findings of severity error, with 2 where nothing could be read.
+    /// Ends with 0, with 1 where there are findings of severity error, with 2 where something could not be read.
     Report {
         /// Sessions of `shmaudit run`; journal files, or directories of them (SHMAUDIT_OPTIONS=journal=DIRECTORY), which are
         /// read as one. Without any, the newest session.
