@@ -335,10 +335,11 @@ impl Report {
         });
     }
 
-    /// Whether there is nothing to tell anybody: no audited call, or a verdict that is others' to speak.
+    /// Whether there is nothing to tell anybody: no audited call, as far as is known, or a verdict that is others' to speak.
     pub fn is_silent(&self) -> bool {
         let nothing = self.findings.is_empty() && self.pending.is_empty() && self.baseline.is_none();
-        nothing && (!self.settled || self.audited_calls() == 0 && self.suppressed.is_empty())
+        let no_calls = self.audited_calls() == 0 && self.summary.events_lost == 0;
+        nothing && (!self.settled || no_calls && self.suppressed.is_empty())
     }
 }
 

@@ -28,7 +28,12 @@ struct Source<'a, W: Words + ?Sized> {
     reader: Reader<'a, W>,
     clock: Clock,
     number: u64,
+    /// Whether its counters of calls can be true.
+    counted: bool,
 }
+
+/// Most calls that are under way at once: counted already, and not yet in the ring.
+const UNDER_WAY: u64 = 1 << 16;
 
 /// Recorders that are read as one.
 #[derive(Debug)]
@@ -90,7 +95,11 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
         let numbered = readers.into_iter().take(MOST).enumerate();
         Sources(
             numbered
-                .map(|(number, reader)| Source { reader, clock: Clock::of(&reader), number: number as u64 })
+                .map(|(number, reader)| {
+                    // A call takes a unit of the ring at least.
+                    let counted = reader.all_calls() <= reader.header(header::HEAD).saturating_add(UNDER_WAY);
+                    Source { reader, clock: Clock::of(&reader), number: number as u64, counted }
+                })
                 .collect(),
         )
     }
@@ -144,14 +153,24 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
         self.all(|source| source.reader.header(word)).fold(0, u64::saturating_add)
     }
 
-    /// How often `call` was made.
-    pub fn calls(&self, call: Call) -> u64 {
-        self.all(|source| source.reader.calls(call)).fold(0, u64::saturating_add)
+    /// How many of them have counters of calls that cannot be true: somebody wrote over them.
+    pub fn miscounted(&self) -> usize {
+        self.0.iter().filter(|source| !source.counted).count()
     }
 
-    /// How often `call` failed with `errno`.
+    fn counted(&self, of: impl Fn(&Reader<'a, W>) -> u64) -> u64 {
+        let counted = self.0.iter().filter(|source| source.counted);
+        counted.map(|source| of(&source.reader)).fold(0, u64::saturating_add)
+    }
+
+    /// How often `call` was made, as far as that was counted.
+    pub fn calls(&self, call: Call) -> u64 {
+        self.counted(|reader| reader.calls(call))
+    }
+
+    /// How often `call` failed with `errno`, as far as that was counted.
     pub fn failures(&self, call: Call, errno: usize) -> u64 {
-        self.all(|source| source.reader.failures(call, errno)).fold(0, u64::saturating_add)
+        self.counted(|reader| reader.failures(call, errno))
     }
 
     /// All calls made.

@@ -122,8 +122,8 @@ fn numbers<W: Words + ?Sized>(sources: &Sources<W>, ledger: &Ledger) -> Summary 
         }
     }
     summary.events_lost = ledger.lost();
-    if ledger.overwritten() {
-        // How many were overwritten, only the counters know.
+    if ledger.overwritten() || sources.miscounted() > 0 {
+        // How many, only the counters know, if any.
         summary.events_lost = summary.events_lost.max(sources.all_calls().saturating_sub(ledger.events())).max(1);
     }
     summary.unaudited_processes = sources.header_sum(header::PROCESSES_LOST);
@@ -148,6 +148,11 @@ fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<S
                 format!("{} records were", summary.events_lost)
             },
         ));
+    }
+    match sources.miscounted() {
+        0 => {}
+        1 => warnings.push("A recorder is damaged: how many calls were made is not known.".into()),
+        many => warnings.push(format!("{many} recorders are damaged: how many calls were made is not known.")),
     }
     if sources.has_outgrown() {
         warnings.push("The oldest records went as the session had grown to its size (--session-size of run).".into());

@@ -62,6 +62,23 @@ fn a_report_in_full() {
 }
 
 #[test]
+fn counters_that_somebody_wrote_over_are_not_believed() {
+    let mut image = Image::new();
+    image.process(100, None, END_EXIT);
+    image.add(made(b"x", 7));
+    image.add(Recorded { data: b"x", ..event(Call::ShmUnlink) });
+    let told = |image: &Image| conclude(&image.sources(), &mut Tables::new(), &mut Invented, &Settings::default());
+    let report = told(&image);
+    assert!((report.audited_calls(), report.summary.events_lost, report.warnings.len()) == (2, 0, 0), "{report:?}");
+    for times in [1 << 40, u64::MAX] {
+        image.miscount(Call::Shmget, times);
+        let report = told(&image);
+        assert!((report.audited_calls(), report.summary.events, report.summary.events_lost) == (0, 2, 1), "{report:?}");
+        assert!(!report.is_silent() && report.warnings[1].contains("damaged"), "{:?}", report.warnings);
+    }
+}
+
+#[test]
 fn what_is_gone_by_now_is_not_removed_once_more() {
     let mut image = Image::new();
     image.process(100, None, END_EXIT);
