@@ -3,7 +3,7 @@
  *
  *   leaves NAME exit STATUS | signal NUMBER | killpg | wait | daemon | closed | busy CALLS | many PROCESSES
  *
- * wait: until SIGTERM, which it answers with status 9; SIGUSR1 has it make 300,000 calls, and then the file "done". daemon: its child stays, in a session of its own, with everything
+ * wait: until SIGTERM, which it answers with status 9; SIGUSR1 has it make 120,000 calls, and then the file "done". daemon: its child stays, in a session of its own, with everything
  * closed, in another root, and makes a second object NAME-daemon before it is told by SIGTERM to remove it; SIGUSR1 has it
  * make 300,000 calls, and then the file NAME-done beside its object. closed: says
  * which of descriptors 0 to 2 are open, and whether SIGPIPE is ignored, by its status. busy: that many calls more. many:
@@ -55,12 +55,12 @@ static int busy(long number)
     return 0;
 }
 
-static void until_told(const char *done)
+static void until_told(const char *done, long calls)
 {
     struct timespec nap = { 0, 10000000 };
     while (!told) {
         nanosleep(&nap, NULL);
-        if (asked && busy(300000) == 0) {
+        if (asked && busy(calls) == 0) {
             asked = 0;
             close(open(done, O_CREAT | O_WRONLY, 0600));
         }
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
         signal(SIGUSR1, ask);
         printf("waits\n");
         fflush(stdout);
-        until_told("done");
+        until_told("done", 120000);
         return 9;
     }
     if (strcmp(argv[2], "busy") == 0)
@@ -145,7 +145,7 @@ int main(int argc, char **argv)
         char below[80], done[80];
         snprintf(below, sizeof below, "/shm%s", other);
         snprintf(done, sizeof done, "/shm%s-done", argv[1]);
-        until_told(done);
+        until_told(done, 300000);
         _exit(unlink(below) == 0 ? 0 : 1);
     }
     return 2;
