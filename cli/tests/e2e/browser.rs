@@ -175,6 +175,12 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Killed, it would leave its files in /tmp: it is asked first, and closes its end when it is gone.
+        self.session = None;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        if self.call("Browser.close", json!({})).is_ok() {
+            while self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        }
         sys::kill_group(self.child.id());
         let _ = self.child.wait();
     }

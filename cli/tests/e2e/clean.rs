@@ -1,13 +1,15 @@
 //! What a program left behind: found by comparing the kernel's tables before and after, removed, and told.
 //!
 //! Only what is provably the program's is touched: names and keys that stand in its source, and segments that its own
-//! process created.
+//! process created, or that a report names with their maker.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::run::{Ended, Run};
 use crate::trial::Stop;
@@ -53,8 +55,8 @@ impl Turn {
     pub fn run(&self, run: Run) -> Result<(Ended, BTreeSet<Left>), Stop> {
         let names: BTreeSet<PathBuf> = objects().into_iter().collect();
         let shmids: BTreeSet<i32> = segments().iter().map(|segment| segment.shmid).collect();
-        let ended = run.end();
-        let creator = ended.as_ref().map_or(0, |ended| ended.pid);
+        let mut creator = 0;
+        let ended = run.end_of(&mut creator);
         let left = self.remove(&names, &shmids, creator);
         Ok((ended?, left))
     }
@@ -99,6 +101,22 @@ impl Turn {
             }
         }
         left
+    }
+}
+
+/// Removes the segments of a report that still are there, made by the process that it names: those that a program's children
+/// left without a key.
+pub fn remove_told(report: &Value) {
+    let objects = report["objects"].as_array();
+    let told = |segment: &Segment| {
+        objects.into_iter().flatten().any(|object| {
+            object["shmid"] == segment.shmid
+                && object["created"]["pid"] == segment.creator
+                && object["key"] == "IPC_PRIVATE"
+        })
+    };
+    for segment in segments().into_iter().filter(|segment| segment.key == 0 && told(segment)) {
+        sys::remove_segment(segment.shmid);
     }
 }
 

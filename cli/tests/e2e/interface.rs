@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::build::{self, Variant};
-use crate::clean::Turn;
+use crate::clean::{Turn, remove_told};
 use crate::report::{self, Report};
 use crate::run::{Ended, Run};
 use crate::trial::{Shown, Stop, Trials, Verdict};
@@ -180,6 +180,7 @@ fn after_death() -> Verdict {
         std::fs::write(&file, ended.stdout.get(from..).unwrap_or(&[]))?;
         let reports = report::read(&file)?;
         let Some(last) = reports.last() else { fail!("no report:{}", Shown(&ended.stderr)) };
+        remove_told(&last.0);
         check!(left(last) == leaks, "leaks of {part}: {:?}, not {leaks:?}", left(last));
         check!(last.0["suppressed"][0]["count"] == 3, "suppressed of {part}: {}", last.0["suppressed"]);
     }

@@ -133,7 +133,12 @@ impl Run {
     }
 
     /// Runs it.
-    pub fn end(mut self) -> Result<Ended, Stop> {
+    pub fn end(self) -> Result<Ended, Stop> {
+        self.end_of(&mut 0)
+    }
+
+    /// Runs it, with its process id in `pid` also where it has to be killed.
+    pub fn end_of(mut self, pid: &mut u32) -> Result<Ended, Stop> {
         let name = self.command.get_program().to_string_lossy().into_owned();
         self.command.stdout(Stdio::piped()).stderr(self.stderr.take().unwrap_or_else(Stdio::piped));
         let mut child = self.command.spawn().map_err(|error| format!("{name}: {error}"))?;
@@ -142,7 +147,8 @@ impl Run {
         let deadline = Instant::now() + limit();
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
-        let pid = child.id();
+        *pid = child.id();
+        let pid = *pid;
         let ended = (|| {
             let status = wait(&mut child, deadline)?;
             Some(Ended { pid, status, stdout: collect(stdout, deadline)?, stderr: collect(stderr, deadline)? })

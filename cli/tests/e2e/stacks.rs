@@ -10,7 +10,7 @@ use names::{innermost, named_frame};
 use serde_json::Value;
 
 use crate::build::{self, Variant, own_source};
-use crate::clean::Turn;
+use crate::clean::{Turn, remove_told};
 use crate::report;
 use crate::run::{Ended, Run};
 use crate::trial::{Shown, Stop, Trials, Verdict};
@@ -87,6 +87,7 @@ fn told(trial: &str, source: &str, run: Run, options: &str) -> Result<Told, Stop
     for (_, found) in report::read_all(&directory)? {
         reports.extend(found.into_iter().map(|report| report.0));
     }
+    reports.iter().for_each(remove_told);
     Ok(Told { ended, log, reports })
 }
 
@@ -201,6 +202,7 @@ fn crowd() -> Verdict {
     check!(ended.output() == "0\n", "it says:{}{}", Shown(&ended.stdout), Shown(&ended.stderr));
     let mut found = BTreeMap::new();
     for (_, reports) in report::read_all(&directory)? {
+        reports.iter().for_each(|report| remove_told(&report.0));
         for finding in reports.iter().flat_map(|report| report.0["findings"].as_array().into_iter().flatten()) {
             let size = finding["bytes"].as_u64().unwrap_or(0);
             let stack = finding["event"]["stack"].as_array().cloned().unwrap_or_default();

@@ -136,12 +136,11 @@ fn thousands(times: usize) -> Verdict {
     let directory = place::directory("stacks-thousands")?;
     let times = times.to_string();
     let steps = ["again", &times, "4096", &one, "memory", "load", &two, "make", "7411"];
-    let run = || Run::new(host()?).args(steps).within(&directory).end()?.well();
+    let turn = Turn::take(&own_source("host"))?;
+    let run = || Ok::<_, Stop>(Run::new(host()?).args(steps).within(&directory));
     let memory = |ended: &Ended| ended.output().trim().parse::<u64>().map_err(|error| format!("{error}"));
-    let plain = memory(&run()?)?;
-    let audited = Run::new(host()?).args(steps).within(&directory).preloaded(&report::into(&directory));
-    let (ended, _) = Turn::take(&own_source("host"))?.run(audited)?;
-    let ended = ended.well()?;
+    let plain = memory(&turn.run(run()?)?.0.well()?)?;
+    let ended = turn.run(run()?.preloaded(&report::into(&directory)))?.0.well()?;
     let reports = report::read_all(&directory)?.into_iter().flat_map(|(_, reports)| reports);
     let told = Told { log: Vec::new(), reports: reports.map(|report| report.0).collect(), ended };
     let found = leaks(&told).get(&7411).cloned().unwrap_or_default();
