@@ -7,6 +7,7 @@ use shmaudit_core::options::Target;
 
 use crate::audit::{self, Audit};
 use crate::fds;
+use crate::log::Log;
 use crate::{conclude, contain, errno, filter, process, sys, vfork};
 
 static STATUS: AtomicI32 = AtomicI32::new(0);
@@ -84,6 +85,7 @@ pub fn last_word(audit: &'static Audit, status: c_int) -> c_int {
     let kept = errno::Kept::new();
     if !filter::is_own() {
         note_inner_closes(audit);
+        audit.log.iter().for_each(Log::tell_lost);
     }
     process::ending(&audit.recorder);
     let errors = if wanted(audit) { conclude::report(audit, true, None).unwrap_or(-1) } else { 0 };

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use alloc::ffi::CString;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use shmaudit_core::line::Line;
 use shmaudit_core::logline::{self, Extra};
@@ -141,9 +141,10 @@ pub fn stood_in_the_way(first: usize, got: i32) -> bool {
 pub struct Log {
     /// `None`: standard error.
     file: Option<(Sink, CString)>,
-    /// Lines that could not be written.
-    pub lost: AtomicU64,
 }
+
+/// Lines that this process could not write.
+static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// Our own descriptor stands above what programs count on, and below what makes the kernel's table large.
 const FIRST_FD: usize = 211;
@@ -155,7 +156,7 @@ const PATIENCE_MS: usize = 1000;
 impl Log {
     /// Logs to standard error.
     pub fn stderr() -> Log {
-        Log { file: None, lost: AtomicU64::new(0) }
+        Log { file: None }
     }
 
     /// Logs to a file: made if missing, appended to.
@@ -167,7 +168,7 @@ impl Log {
         {
             return Err(errno);
         }
-        Ok(Log { file: Some((sink, path)), lost: AtomicU64::new(0) })
+        Ok(Log { file: Some((sink, path)) })
     }
 
     /// The program closes or replaces the descriptors `first` to `last`.
@@ -189,14 +190,24 @@ impl Log {
         };
         wrong!(NeedsLog => { if !written { crate::wrong::fault() } });
         if !written {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says, once, how many lines are not in the file. Standard error's are not told of: it would be there.
+    pub fn tell_lost(&self) {
+        let Some((_, path)) = &self.file else { return };
+        let lost = LOST.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let lines = if lost == 1 { " line of the log" } else { " lines of the log" };
+            say(&[&path.to_string_lossy(), ": ", &lost.to_string(), lines, " could not be written"]);
         }
     }
 
     /// Logs one call.
     pub fn call(&self, audit: &'static Audit, event: &Event, about: &About) {
         let Some(scratch) = Scratch::take() else {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            LOST.fetch_add(1, Ordering::Relaxed);
             return;
         };
         // SAFETY: taken, so ours until it is given back.
@@ -284,8 +295,9 @@ static SHELVES: [Shelf; 64] = [const {
     }
 }; 64];
 
-/// In a forked child: the lines that other threads were writing are the parent's.
+/// In a forked child: the lines that other threads were writing are the parent's, and those that were lost.
 pub fn forked() {
+    LOST.store(0, Ordering::Relaxed);
     for shelf in &SHELVES {
         shelf.taken.store(0, Ordering::Relaxed);
     }

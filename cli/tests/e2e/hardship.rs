@@ -24,6 +24,9 @@ pub fn add(trials: &mut Trials) {
     trials.add("hardship::report_is_a_directory", || says_one_line("log=off:report=/", "report"));
     trials.add("hardship::journal_in_no_directory", || runs_on("log=off:report=off:journal=/proc/nonexistent"));
     trials.add("hardship::log_on_full_device", || runs_on("log=/dev/full"));
+    trials.add("hardship::lines_that_were_not_written", || {
+        says_one_line("log=/dev/full:report=off", "shmaudit: /dev/full: 3 lines of the log could not be written\n")
+    });
     trials.add("hardship::report_on_full_device", || runs_on("report=/dev/full"));
     trials.add("hardship::everything_on_full_device", || runs_on("log=/dev/full:report=/dev/full:syscalls=1"));
     trials.add("hardship::full_file_system", full_file_system);
