@@ -11,7 +11,7 @@ use shmaudit_core::ledger::{Ledger, Object, ObjectIndex};
 use shmaudit_core::line::Line;
 use shmaudit_core::logline::{self, Extra};
 use shmaudit_core::record::{Event, Family};
-use shmaudit_core::report::{Frame, Named, Symbolize};
+use shmaudit_core::report::{Frame, Named, Settings, Symbolize};
 
 use crate::recording::{Maps, Opened};
 
@@ -45,12 +45,18 @@ const LINE: usize = 1 << 16;
 /// Pause between two looks at a recording that is followed.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Prints the calls.
+/// Prints the calls; the number of findings of severity error.
 pub fn log(arguments: &Arguments) -> Result<u64, String> {
     let mut out = BufWriter::new(io::stdout().lock());
+    let mut recordings = Opened::open(&arguments.paths)?;
+    // The newest session stays the one that is followed.
+    let paths: Vec<PathBuf> = match arguments.paths.as_slice() {
+        [] => recordings.iter().map(|recording| recording.path.clone()).collect(),
+        paths => paths.to_vec(),
+    };
     let mut seen: Vec<(u64, u64)> = Vec::new();
     loop {
-        let mut recordings = Opened::open(&arguments.paths)?;
+        let first = seen.is_empty();
         // Asked before the records are read: what is written until the end is seen in any case.
         let over = !arguments.follow || !recordings.iter().any(Opened::is_live);
         let mut now = Vec::new();
@@ -58,38 +64,46 @@ pub fn log(arguments: &Arguments) -> Result<u64, String> {
             // What was printed before is not lost where it is left out.
             let mut gone = false;
             for recorder in recording.recorders_mut() {
-                gone |= recorder.begin_at(seen.get(now.len()).copied().unwrap_or_default());
+                if let Some(&then) = seen.get(now.len()) {
+                    gone |= recorder.begin_at(then);
+                }
                 now.push(recorder.now());
             }
-            let printed = print(&mut out, recording, gone, arguments).and_then(|()| out.flush());
-            if let Err(error) = printed {
-                return crate::report::ended(Err(error));
+            let printed = print(&mut out, recording, arguments).and_then(|lost| out.flush().map(|()| lost));
+            let lost = match printed {
+                Ok((lost, _)) if first => lost,
+                // The counters know of all calls, not of those since.
+                Ok((_, torn)) => torn.max(u64::from(gone)),
+                Err(error) => return crate::report::ended(Err(error)),
+            };
+            if lost > 0 {
+                let (least, records) =
+                    (if first { "" } else { "at least " }, if lost == 1 { "record is" } else { "records are" });
+                crate::say(&format!("{}: {least}{lost} {records} lost", recording.path.display()));
             }
         }
-        seen = now;
         if over {
-            return Ok(0);
+            let whole = if first { recordings } else { Opened::open(&paths)? };
+            return Ok(whole.iter().map(|recording| recording.conclude(&Settings::default()).summary.errors).sum());
         }
+        seen = now;
         sleep(PAUSE);
+        recordings = Opened::open(&paths)?;
     }
 }
 
-/// `gone`: whether some of its records are not there any more.
-fn print(out: &mut dyn Write, recording: &Opened, gone: bool, arguments: &Arguments) -> io::Result<()> {
+/// How many records are lost: of all that there ever were, and of those that were to be printed.
+fn print(out: &mut dyn Write, recording: &Opened, arguments: &Arguments) -> io::Result<(u64, u64)> {
     let sources = recording.sources();
     let names = RefCell::new(Named::new(&sources, Maps));
     let mut written = Ok(());
-    let losses = Ledger::walk(&sources, |ledger, event, object| {
+    let ledger = Ledger::walk(&sources, |ledger, event, object| {
         if written.is_ok() {
             written = out.write_all(line(ledger, event, object, &names, arguments).as_slice());
         }
     });
     written?;
-    if losses.lost() > 0 || gone {
-        let lost = losses.lost().max(1);
-        crate::say(&format!("{}: at least {lost} records are lost", recording.path.display()));
-    }
-    Ok(())
+    Ok((ledger.lost_of(&sources), ledger.lost()))
 }
 
 fn line(

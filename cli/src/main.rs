@@ -67,6 +67,8 @@ enum Command {
         schema: bool,
     },
     /// Print the calls of sessions and journals, a line each.
+    ///
+    /// Ends with 0, with 1 where there are findings of severity error, with 2 where something could not be read.
     Log(log::Arguments),
     /// List the sessions that `shmaudit run` has left, and remove old ones.
     Sessions(sessions::Arguments),

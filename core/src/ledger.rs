@@ -194,6 +194,14 @@ impl Ledger {
         self.lost
     }
 
+    /// How many records are lost, in all. Gaps tell that some are; how many, only the counters of calls know, if any.
+    pub fn lost_of<W: Words + ?Sized>(&self, sources: &Sources<W>) -> u64 {
+        if self.lost == 0 && !self.overwritten && sources.miscounted() == 0 {
+            return 0;
+        }
+        self.lost.max(sources.all_calls().saturating_sub(self.events)).max(1)
+    }
+
     /// Of processes that began later than this, every record is there: see [`Sources::whole_since`].
     pub fn whole_since(&self) -> u64 {
         self.whole_since

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use shmaudit_core::layout::{Region, header};
 use shmaudit_core::procfs;
 
 use crate::build::{self, Variant};
@@ -16,6 +17,8 @@ pub fn add(trials: &mut Trials) {
     trials.add("journal::tells_of_a_killed_group", killed_group);
     trials.add("journal::survives_damage", damage);
     trials.add("journal::what_is_left_of_a_cut_one_is_read", cut);
+    trials.add("journal::lost_records_are_counted", counted);
+    trials.add("journal::log_ends_as_report_does", log_ends);
     trials.add("journal::refuses_what_is_none", refusals);
     trials.add("journal::without_a_directory_memory_will_do", no_directory);
     trials.add("journal::a_name_made_again_and_again", made_again);
@@ -54,13 +57,21 @@ fn command(journal: &Path, arguments: &[&str]) -> Result<Ended, Stop> {
     Run::new(env!("CARGO_BIN_EXE_shmaudit")).arg("report").arg(journal).args(arguments).end()
 }
 
+fn log(journal: &Path) -> Result<Ended, Stop> {
+    Run::new(env!("CARGO_BIN_EXE_shmaudit")).arg("log").arg(journal).end()
+}
+
 /// Runs the group under a journal; its file.
 fn journal(trial: &str) -> Result<PathBuf, Stop> {
     let directory = place::directory(trial)?.join("journal");
     let options = format!("log=off:journal={}", directory.display());
     let ended = Run::new(build::own("killed_group", &Variant::plain())?).preloaded(&options).end()?;
     check!(ended.how() == "signal SIGKILL", "ended {}", ended.how());
-    let files: Vec<PathBuf> = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    only_file(&directory)
+}
+
+fn only_file(directory: &Path) -> Result<PathBuf, Stop> {
+    let files: Vec<PathBuf> = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     match files.as_slice() {
         [file] => Ok(file.clone()),
         files => Err(Stop::Fail(format!("not one journal but {files:?}"))),
@@ -140,6 +151,50 @@ fn cut() -> Verdict {
         check!(report["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()), "{:#}", report["warnings"]);
         all_leaks(&report)?;
     }
+    Ok(())
+}
+
+/// Records are wiped out in the middle: as many as are not read are said to be lost, by the report and by the log.
+fn counted() -> Verdict {
+    let turn = Turn::take(&build::own_source("remakes"))?;
+    let directory = place::directory("journal::counted")?;
+    let options = format!("log=off:report=off:journal={}", directory.join("journal").display());
+    let run = Run::new(build::own("remakes", &Variant::plain().and(&["-lrt"]))?).args(["500", "500"]);
+    let (ended, _) = turn.run(run.preloaded(&options))?;
+    check!(ended.how() == "0", "ended {}: {}", ended.how(), ended.errors());
+    let journal = only_file(&directory.join("journal"))?;
+    let number = |report: &Ended, of: &str| -> Result<u64, Stop> {
+        let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
+        Ok(report["summary"][of].as_u64().unwrap_or(0))
+    };
+    let whole = number(&command(&journal, &["--format", "json"])?, "events")?;
+    let mut bytes = fs::read(&journal)?;
+    let word = 8 * (header::REGIONS + 2 * Region::Ring as usize);
+    let ring = usize::from_le_bytes(bytes[word..word + 8].try_into().unwrap_or_default());
+    bytes[ring + 5 * 4096..ring + 8 * 4096].fill(0);
+    fs::write(&journal, &bytes)?;
+    let damaged = command(&journal, &["--format", "json"])?;
+    let (read, lost) = (number(&damaged, "events")?, number(&damaged, "events_lost")?);
+    check!(lost > 10 && read + lost == whole, "{read} of {whole} are read, {lost} lost");
+    let said = log(&journal)?.errors();
+    check!(said.contains(&format!(": {lost} records are lost")), "the log says {said}");
+    Ok(())
+}
+
+/// With 1 where something leaked, with 0 where not, with 2 where it cannot be read.
+fn log_ends() -> Verdict {
+    let _turn = place::turn(&build::own_source("killed_group"))?;
+    let _clean = Clean::now();
+    let ended = log(&journal("journal::log_ends")?)?;
+    check!(ended.how() == "1" && ended.output().contains("shm_open("), "{}: {}", ended.how(), ended.output());
+    let directory = place::directory("journal::log_ends-clean")?.join("journal");
+    let scenario = crate::scenario::Scenario::named("memfd_basic");
+    let options = format!("log=off:report=off:journal={}", directory.display());
+    scenario.turn()?.run(scenario.plain("journal::log_ends-clean")?.preloaded(&options))?;
+    let ended = log(&directory)?;
+    check!(ended.how() == "0" && ended.output().contains("memfd_create("), "{}: {}", ended.how(), ended.output());
+    let ended = log(&directory.join("missing"))?;
+    check!(ended.how() == "2", "{}: {}", ended.how(), ended.errors());
     Ok(())
 }
 

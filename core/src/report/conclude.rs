@@ -121,11 +121,7 @@ fn numbers<W: Words + ?Sized>(sources: &Sources<W>, ledger: &Ledger) -> Summary 
             summary.failed_calls.insert(call.name(), by_name);
         }
     }
-    summary.events_lost = ledger.lost();
-    if ledger.overwritten() || sources.miscounted() > 0 {
-        // How many, only the counters know, if any.
-        summary.events_lost = summary.events_lost.max(sources.all_calls().saturating_sub(ledger.events())).max(1);
-    }
+    summary.events_lost = ledger.lost_of(sources);
     summary.unaudited_processes = sources.header_sum(header::PROCESSES_LOST);
     summary
 }
@@ -139,7 +135,8 @@ fn warnings<W: Words + ?Sized>(sources: &Sources<W>, summary: &Summary) -> Vec<S
     let mut warnings = Vec::new();
     let objects = sources.header_sum(header::OBJECTS_LOST);
     if summary.events_lost > 0 {
-        let known = if objects == 0 { ", but every object that still exists is" } else { "" };
+        let whole = objects == 0 && sources.miscounted() == 0;
+        let known = if whole { ", but every object that still exists is" } else { "" };
         warnings.push(format!(
             "{} lost: what happened before or between is not known{known}.",
             if summary.events_lost == 1 {
