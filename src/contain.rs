@@ -88,7 +88,8 @@ fn contain(work: fn(*mut c_void), argument: *mut c_void, outcome: Option<&Atomic
     // The next child may be to be the first of a new pid namespace, and that is the program's. Asked of the thread, for the
     // process has no such links once its first thread has ended (pthread_exit in main). Valgrind makes a fork of what is to
     // share the memory.
-    let may = !is_on_valgrind() && sys::same_link(c"/proc/thread-self/ns/pid", c"/proc/thread-self/ns/pid_for_children");
+    let may =
+        !is_on_valgrind() && sys::same_link(c"/proc/thread-self/ns/pid", c"/proc/thread-self/ns/pid_for_children");
     let task = Task { work, argument, done: AtomicBool::new(false) };
     let everything = u64::MAX;
     let mut before = 0u64;

@@ -41,15 +41,15 @@ pub struct Arguments {
     /// The session's directory [default: a new one below $XDG_STATE_HOME/shmaudit].
     #[arg(short = 'o', value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Log every call, to FILE or to standard error.
+    /// Log every call, to FILE or to standard error [default: what SHMAUDIT_OPTIONS says, else off].
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "stderr")]
     log: Option<PathBuf>,
     /// Under each logged call, the system call it becomes.
     #[arg(long)]
     syscalls: bool,
-    /// Call-stack frames kept per call.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=64))]
-    stacks: u32,
+    /// Call-stack frames kept per call [default: what SHMAUDIT_OPTIONS says, else 16].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
+    stacks: Option<u32>,
     /// How the report is written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -151,15 +151,15 @@ impl Prepared {
         let directory = directory.canonicalize().map_err(|error| format!("{}: {error}", directory.display()))?;
         let made = || {
             let path = directory.join(session::RECORDER);
-            let recorder = Recorder::make(&path, arguments.stacks as usize);
+            let stacks = arguments.stacks.map_or_else(preload::stacks, |stacks| stacks as usize);
+            let recorder = Recorder::make(&path, stacks);
             let recorder = recorder.map_err(|error| format!("{}: {error}", path.display()))?;
             let log = arguments.log.as_deref().map(|log| match log.as_os_str().as_bytes() {
                 b"stderr" | b"off" => Ok(log.to_path_buf()),
                 _ => std::path::absolute(log).map_err(|error| format!("{}: {error}", log.display())),
             });
             let log = log.transpose()?;
-            let options =
-                preload::options(&path, log.as_ref().map(|log| log.as_os_str()), arguments.syscalls, arguments.stacks)?;
+            let options = preload::options(&path, log.as_ref().map(|log| log.as_os_str()), arguments.syscalls, stacks)?;
             let told = told(arguments, started);
             let pids = crate::system::namespace_of_self("pid").unwrap_or(0);
             recorder.set(header::NAMESPACES, told.ipc_namespace << 32 | pids);

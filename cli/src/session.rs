@@ -18,9 +18,9 @@ mod stored;
 mod tables;
 mod told;
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use shmaudit_core::line::Line;
@@ -50,7 +50,7 @@ pub fn is_session(path: &Path) -> bool {
     path.join(TOLD).is_file() && path.join(RECORDER).is_file()
 }
 
-/// Makes the directory of a new session, mode 0700. One that is there must be empty, ours and no link.
+/// Makes the directory of a new session, mode 0700. One that is there must be empty, ours and no link; it gets that mode.
 pub fn make(path: &Path) -> Result<(), String> {
     let refused = |why: &str| format!("{}: {why}", path.display());
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -73,7 +73,7 @@ pub fn make(path: &Path) -> Result<(), String> {
         return Err(refused("others may write to it; take it from them (chmod go-w) or name another directory"));
     }
     match fs::read_dir(path).map_err(|error| refused(&error.to_string()))?.next() {
-        None => Ok(()),
+        None => fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| refused(&error.to_string())),
         Some(_) if is_session(path) => Err(refused("holds a session already; remove it or name another directory")),
         Some(_) => Err(refused("is not empty; name a new directory")),
     }

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use shmaudit_core::options::Options;
+
 use super::elf;
 
 /// The library: `given`, else the one that is beside this command, installed or not.
@@ -72,21 +74,35 @@ pub fn list(library: &Path, program: Option<&Path>) -> OsString {
     OsString::from_vec(names.join(&b':'))
 }
 
-/// `SHMAUDIT_OPTIONS` of the program: what was there, and the session's after it, for the last counts.
-pub fn options(recorder: &Path, log: Option<&OsStr>, syscalls: bool, stacks: u32) -> Result<OsString, String> {
-    let mut text = env::var_os("SHMAUDIT_OPTIONS").unwrap_or_default();
-    if !text.is_empty() {
+/// `SHMAUDIT_OPTIONS` of the program: no log, then what was there, then what the command line and the session say, for the
+/// last counts.
+pub fn options(recorder: &Path, log: Option<&OsStr>, syscalls: bool, stacks: usize) -> Result<OsString, String> {
+    let mut text = OsString::from("log=off:");
+    let before = before();
+    if !before.is_empty() {
+        text.push(before);
         text.push(":");
     }
     text.push("session=");
     text.push(quoted(recorder.as_os_str())?);
-    text.push(":log=");
-    text.push(quoted(log.unwrap_or(OsStr::new("off")))?);
+    if let Some(log) = log {
+        text.push(":log=");
+        text.push(quoted(log)?);
+    }
     text.push(format!(":stacks={stacks}:report=off:journal=off:error_exitcode=0"));
     if syscalls {
         text.push(":syscalls=1");
     }
     Ok(text)
+}
+
+fn before() -> OsString {
+    env::var_os("SHMAUDIT_OPTIONS").unwrap_or_default()
+}
+
+/// The frames of a call stack that `SHMAUDIT_OPTIONS` asks for, or the default.
+pub fn stacks() -> usize {
+    Options::parse(before().as_bytes(), false).0.stacks
 }
 
 fn quoted(path: &OsStr) -> Result<OsString, String> {

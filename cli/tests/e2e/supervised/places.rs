@@ -8,6 +8,7 @@ use crate::trial::{Trials, Verdict};
 pub fn add(trials: &mut Trials) {
     trials.add("run::directories", directories);
     trials.add("run::full_disk", full_disk);
+    trials.add("run::the_environments_options_are_defaults", environment);
     trials.add("run::sessions", sessions);
 }
 
@@ -39,7 +40,7 @@ fn directories() -> Verdict {
     }
     let rest = lines.get(10..).unwrap_or_default().join("\n");
     let wanted = "ran\nshmaudit: empty: holds a session already; remove it or name another directory: the program is not \
-                  audited\nran\nran\n755\n700\n700\n600\n600\nfull:\nfile\n\nopen:";
+                  audited\nran\nran\n700\n700\n700\n600\n600\nfull:\nfile\n\nopen:";
     check!(rest == wanted, "{rest}");
     Ok(())
 }
@@ -54,6 +55,27 @@ fn full_disk() -> Verdict {
         "#,
     )?;
     went(&ended, "made\n4\n1\n")
+}
+
+/// No log and 16 frames are what holds where neither the environment nor the command line says otherwise.
+fn environment() -> Verdict {
+    let (ended, _) = script(
+        "run::the_environments_options_are_defaults",
+        r#"
+        frames() { sed 's/.*"event":{[^[]*\[//; s/\].*//' report.json | grep -o '"offset"' | wc -l; }
+        leaves() {
+            options=$1; shift; rm -rf session report.json
+            SHMAUDIT_OPTIONS=$options "$SHMAUDIT" run --library "$LIBRARY" -o session --format json --report report.json \
+                "$@" "$LEAVES" /x exit 0 2>&1 | grep -c 'shm_open("/x'
+            rm -f /dev/shm/x; ipcrm -a
+        }
+        leaves ''; leaves log=stderr; leaves log=stderr --log=off
+        leaves log=stderr --log=calls; grep -c 'shm_open("/x' calls
+        leaves stacks=1; frames
+        leaves stacks=1 --stacks 2; frames
+        "#,
+    )?;
+    went(&ended, "0\n1\n0\n0\n1\n0\n1\n0\n2\n")
 }
 
 fn sessions() -> Verdict {
