@@ -12,6 +12,7 @@ mod sysv;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use shmaudit_core::calls::HOOKS;
 use shmaudit_core::findings::{KINDS, Kind};
 use shmaudit_core::words;
 
@@ -61,7 +62,11 @@ fn explain(word: Option<&str>, out: &mut dyn Write, terminal: Terminal) -> Resul
 fn topic(word: &str) -> Option<Topic> {
     let word = word.trim();
     let bare = word.split('(').next().unwrap_or(word);
-    if let Some(call) = calls::calls().find(|call| call.name == bare || call.also.contains(&bare)) {
+    // A symbol of the same call: open64 and __open_2 are open.
+    let intercepted = HOOKS.iter().find(|(symbol, _)| *symbol == bare).map(|(_, call)| call.name());
+    let is_named = |name: &str, call: &Call| call.name == name || call.also.contains(&name);
+    let named = |name: &str| calls::calls().find(|call| is_named(name, call));
+    if let Some(call) = named(bare).or_else(|| named(intercepted?)) {
         return Some(Topic::Call(call));
     }
     let upper = bare.to_ascii_uppercase();
@@ -256,8 +261,6 @@ impl Page<'_> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use shmaudit_core::calls::HOOKS;
-
     use super::*;
 
     fn told(word: Option<&str>) -> Result<String, String> {
@@ -285,9 +288,9 @@ mod tests {
     #[test]
     fn every_intercepted_call_leads_somewhere() {
         // Not of an object's life: another name for it, and what is only watched, for the sake of stacks, filters or memory.
-        let plain = ["rename", "link", "dlclose", "prctl", "mlockall"];
+        let plain = ["link", "dlclose", "prctl", "mlockall", "fdopen"];
         for (symbol, call) in HOOKS {
-            let known = topic(call.name()).is_some() || plain.iter().any(|plain| call.name().starts_with(plain));
+            let known = topic(symbol).is_some() || plain.iter().any(|plain| call.name().starts_with(plain));
             assert!(known, "{symbol}");
         }
     }

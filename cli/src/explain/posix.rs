@@ -78,6 +78,35 @@ pub const CALLS: &[Call] = &[
         ],
     },
     Call {
+        name: "rename",
+        also: &["renameat", "renameat2"],
+        prototype: &["#include <stdio.h>", "int rename(const char *oldpath, const char *newpath);"],
+        what: "Gives a file of /dev/shm another name; shm_open has no call for it. What had that name before loses it.",
+        life: &[
+            "The object stays the same: who has it open or mapped does not notice, and the new name is the one to unlink.",
+            "It replaces in one step: who opens the name gets the old object or the new one, and never none.",
+            "An object that is replaced lives on with who has it, as after shm_unlink.",
+        ],
+        libc: "passes it on; on arm64 as renameat from the working directory",
+        x86_64: system("rename", 82, "sys_rename", "fs/namei.c"),
+        arm64: system("renameat", 38, "sys_renameat", "fs/namei.c"),
+        kernel: &[
+            step("do_renameat2", "fs/namei.c", "finds both directory entries"),
+            step("vfs_rename", "fs/namei.c", "checks permissions, the sticky bit among them"),
+            step("shmem_rename2", "mm/shmem.c", "moves the name, and takes it from what had it"),
+        ],
+        errnos: &[
+            ("ENOENT", "there is no file of the old name"),
+            ("EEXIST", "renameat2 with RENAME_NOREPLACE: there is a file of the new name"),
+            ("EXDEV", "the new name is not on /dev/shm: a file cannot move to another mount"),
+            ("EACCES", "a directory that is searched or written may not be"),
+            ("EPERM", "one of the two is another user's, and /dev/shm is sticky"),
+            ("EISDIR", "the new name is a directory's and the old one is not"),
+            ("EINVAL", "renameat2 with flags that exclude each other, or that the file system does not know"),
+            ("ENAMETOOLONG", "a name is longer than 255 bytes"),
+        ],
+    },
+    Call {
         name: "memfd_create",
         also: &[],
         prototype: &[

@@ -81,7 +81,7 @@ fn colour() -> Verdict {
 fn code() -> Verdict {
     let cc = need("cc")?;
     let directory = crate::place::directory("explain::code")?;
-    let calls = "shm_open shm_unlink memfd_create shmget shmat shmdt shmctl ftok ftruncate fallocate fstat mmap munmap mremap close dup fork execve exit";
+    let calls = "shm_open shm_unlink rename memfd_create shmget shmat shmdt shmctl ftok ftruncate fallocate fstat mmap munmap mremap close dup fork execve exit";
     for call in calls.split(' ') {
         let page = command().args(["explain", call]).end()?.output();
         let prototype: Vec<&str> = page.lines().skip(1).take_while(|line| !line.is_empty()).collect();
