@@ -19,7 +19,6 @@ fn stays() -> Verdict {
         r#"
         run "$LEAVES" /x exit 3; echo $?
         "$SHMAUDIT" report session --format json > later.json; echo $?
-        XDG_STATE_HOME=state; export XDG_STATE_HOME
         "$SHMAUDIT" run --library "$LIBRARY" "$LEAVES" /y exit 0 2> text; echo $?
         "$SHMAUDIT" report | tail -1
         tail -1 text
