@@ -1,8 +1,8 @@
 //! `unaudited-process` and `unattributed-leak`: what a supervisor sees of a tree and the records do not tell.
 //!
-//! An object that no audited call made may also be another program's of the same user. It is this tree's for certain
-//! where a process of the tree made it by the kernel's word, or was seen to hold it; else the finding is a warning and says
-//! so.
+//! An object that no audited call made may also be another program's of the same user. It is this tree's where a process of
+//! the tree made it by the kernel's word, was seen to hold it, had it mapped without an open that is known, or is of the
+//! same user and was not audited; else the finding is a warning and says so.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -195,22 +195,35 @@ fn files(world: &World, supervised: &Supervised) -> Vec<Draft> {
     let was = |facts: &FileFacts| {
         before.contains(&identity(facts)) || facts.born.saturating_add(SLACK_NS) < supervised.started
     };
-    let attributed = |facts: &FileFacts| {
+    let known = |facts: &FileFacts| {
         let id = ObjectId { family: Family::Posix, dev: facts.dev, ino: facts.ino };
-        world
-            .ledger
-            .find(id)
-            .and_then(|index| world.ledger.object(index))
-            .is_some_and(|object| object.created.is_some())
+        world.ledger.find(id).and_then(|index| world.ledger.object(index))
     };
     let mut drafts = Vec::new();
     for (name, facts) in &supervised.files_after {
-        let held = supervised.outsiders.iter().any(|outsider| outsider.holds.contains(&identity(facts)));
-        let ours =
-            facts.uid == supervised.uid || supervised.outsiders.iter().any(|outsider| outsider.uid == Some(facts.uid));
-        if was(facts) || attributed(facts) || supervised.foreign.contains(&identity(facts)) || !(held || ours) {
+        let outsiders = supervised.outsiders.iter();
+        let holder = outsiders.clone().find(|outsider| outsider.holds.contains(&identity(facts)));
+        let maker = outsiders.clone().find(|outsider| outsider.uid.unwrap_or(supervised.uid) == facts.uid);
+        let object = known(facts);
+        let attributed = object.is_some_and(|object| object.created.is_some());
+        let ours = holder.is_some() || maker.is_some() || facts.uid == supervised.uid;
+        if was(facts) || attributed || supervised.foreign.contains(&identity(facts)) || !ours {
             continue;
         }
+        // Who has an object without having opened it by a call that is known has opened it by one that is not.
+        let opens = [Call::ShmOpen, Call::Open, Call::Openat, Call::Creat];
+        let taken = object.is_some_and(|object| !object.calls().iter().any(|(call, _)| opens.contains(call)));
+        let by = match holder.or(maker) {
+            Some(outsider) if outsider.exe.is_empty() => {
+                format!(", as it seems of process {}, which was not audited,", outsider.pid)
+            }
+            Some(outsider) => {
+                let name = say::escaped(say::base_name(&outsider.exe));
+                format!(", as it seems of {name}[{}], which was not audited,", outsider.pid)
+            }
+            None if taken => ", which processes of this tree had,".into(),
+            None => String::new(),
+        };
         let strange = Strange {
             id: ObjectId { family: Family::Posix, dev: facts.dev, ino: facts.ino },
             name: Some(name.clone()),
@@ -219,9 +232,9 @@ fn files(world: &World, supervised: &Supervised) -> Vec<Draft> {
             mode: facts.mode & 0o7777,
         };
         let kind = if name.starts_with(b"sem.") { "Named semaphore" } else { "POSIX object" };
-        let what = format!("{kind} /{} of {}", say::escaped(name), say::size(facts.size));
+        let what = format!("{kind} /{} of {}{by}", say::escaped(name), say::size(facts.size));
         let command = format!("rm -f {}", say::shell_word(&[SHM_MOUNT, name].concat()));
-        drafts.push(draft(held, what, strange, command));
+        drafts.push(draft(holder.or(maker).is_some() || taken, what, strange, command));
     }
     drafts
 }

@@ -2,10 +2,11 @@
  * What no library sees: a segment and a file made by the kernel's own calls, and left. Linked statically where it is to be
  * unaudited.
  *
- *   raw MILLISECONDS: how long it stays.
+ *   raw MILLISECONDS [map]: how long it stays, and that it maps the file, by the C library's call.
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ int main(int argc, char **argv)
 
     if (id < 0 || fd < 0 || syscall(SYS_ftruncate, fd, 55) != 0)
         return 1;
+    if (argc > 2 && mmap(NULL, 55, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+        return 2;
     nanosleep(&nap, NULL);
     return 0;
 }
