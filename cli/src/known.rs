@@ -1,6 +1,6 @@
 //! What somebody has looked at already: suppressions, a baseline, and suppressions to be written.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use clap::Args;
 use shmaudit_core::baseline::Baseline;
 use shmaudit_core::report::Report;
 use shmaudit_core::suppress::{self, Suppressions};
+
+use crate::sys::open_named;
 
 /// Largest file of suppressions.
 const MOST_SUPPRESSIONS: u64 = 16 << 20;
@@ -81,6 +83,14 @@ impl Known {
         }
     }
 
+    /// Reads once more the file of suppressions that grows: while a program ran, others may have added to it.
+    pub fn look_again(&mut self) -> Result<(), String> {
+        if let Some(Written { path, .. }) = &self.write {
+            self.write = Some(Written::open(path, self.suppressions.clone())?);
+        }
+        Ok(())
+    }
+
     /// Writes the suppressions, if that was asked for.
     pub fn write(&self) -> Result<(), String> {
         match &self.write {
@@ -115,10 +125,7 @@ impl Written {
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(format!("{}: a directory; name a file", path.display()));
-    }
+    let file = open_named(path).map_err(failed)?;
     // What is no file, a pipe or a device, tells no size.
     let mut text = Vec::new();
     file.take(most + 1).read_to_end(&mut text).map_err(failed)?;

@@ -122,7 +122,7 @@ fn main() -> ExitCode {
             report::growth(&journals, format, output.as_deref())
         }
         Command::Report { journals, format, output, known, source_root, .. } => {
-            report::report(&journals, output.as_deref(), &report::Wanted { format, source_root, known })
+            report::report(&journals, output.as_deref(), &report::Wanted { format, source_root }, &known)
         }
         Command::Run(arguments) => match run::run(&arguments) {
             Ok(exit) => return exit.end(),

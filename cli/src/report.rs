@@ -17,8 +17,6 @@ pub struct Wanted {
     pub format: Format,
     /// Where the sources are; else the working directory.
     pub source_root: Option<PathBuf>,
-    /// Suppressions and a baseline.
-    pub known: known::Options,
 }
 
 /// Where a report goes, as what, and the name of that in errors: standard output, maybe a terminal, or a file.
@@ -48,16 +46,21 @@ const STDOUT: &str = "standard output";
 const MOMENTS: usize = 12;
 
 /// Reports on what the paths name; the number of findings of severity error that are not known.
-pub fn report(paths: &[PathBuf], output: Option<&Path>, wanted: &Wanted) -> Result<u64, String> {
-    let known = wanted.known.read()?;
+pub fn report(
+    paths: &[PathBuf],
+    output: Option<&Path>,
+    wanted: &Wanted,
+    known: &known::Options,
+) -> Result<u64, String> {
+    let known = known.read()?;
     let settings = Settings { suppressions: known.suppressions.clone(), ..wanted.format.settings() };
     let recordings = recordings(paths, &settings)?;
     write(recordings, || sink(output), wanted, known)
 }
 
 /// Reports on a session at its very end, on standard error or into a file.
-pub fn at_end(path: &Path, output: Option<&Path>, wanted: &Wanted) -> Result<u64, String> {
-    let known = wanted.known.read()?;
+pub fn at_end(path: &Path, output: Option<&Path>, wanted: &Wanted, mut known: known::Known) -> Result<u64, String> {
+    known.look_again()?;
     let settings = Settings { suppressions: known.suppressions.clone(), ..wanted.format.settings() };
     let recording = Opened::session(path)?;
     let report = recording.conclude_now(&settings);

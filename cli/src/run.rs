@@ -26,10 +26,11 @@ use shmaudit_core::procfs::proc_stat;
 use shmaudit_core::report::Text;
 
 use crate::formats::Format;
+use crate::known::{self, Known};
 use crate::recording::Opened;
 use crate::session::{self, Bytes, End, Limits, Recorder, Store, Supervisor, Tables, Told};
 use crate::system::parse_size;
-use crate::{known, report, say};
+use crate::{report, say};
 use group::Group;
 use signals::Set;
 use supervise::{Ended, Supervision};
@@ -99,8 +100,8 @@ impl Exit {
 /// Runs the program. An error is a mistake in the command line; whatever else goes wrong costs the audit and not the
 /// program.
 pub fn run(arguments: &Arguments) -> Result<Exit, String> {
-    // What cannot be read is told before the program runs for hours.
-    arguments.known.read()?;
+    // What cannot be read is told before the program runs for hours; and a pipe can be read but once.
+    let known = arguments.known.read()?;
     let prepared = match Prepared::new(arguments) {
         Ok(prepared) => prepared,
         Err(message) => {
@@ -108,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, String> {
             return Ok(unaudited(&arguments.command));
         }
     };
-    prepared.run(arguments)
+    prepared.run(arguments, known)
 }
 
 /// Becomes the program, unaudited.
@@ -176,7 +177,7 @@ impl Prepared {
         }
     }
 
-    fn run(mut self, arguments: &Arguments) -> Result<Exit, String> {
+    fn run(mut self, arguments: &Arguments, known: Known) -> Result<Exit, String> {
         let inherited = Set::all().block();
         let mut group = Group::leave();
         let _ = set_child_subreaper(Some(rustix::process::getpid()));
@@ -214,11 +215,17 @@ impl Prepared {
         if let Some(error) = supervision.store.refusal() {
             say(&format!("{}: {error}: calls were lost", self.directory.display()));
         }
-        self.conclude(arguments, ended, daemons)
+        self.conclude(arguments, known, ended, daemons)
     }
 
     /// The verdict: the tree has ended, or said that it stays.
-    fn conclude(mut self, arguments: &Arguments, ended: Ended, daemons: Vec<u32>) -> Result<Exit, String> {
+    fn conclude(
+        mut self,
+        arguments: &Arguments,
+        known: Known,
+        ended: Ended,
+        daemons: Vec<u32>,
+    ) -> Result<Exit, String> {
         slots::settle(&self.recorder);
         if daemons.is_empty() {
             slots::all_over(&self.recorder);
@@ -236,12 +243,8 @@ impl Prepared {
         if let Err(error) = self.told.write(&self.directory) {
             say(&format!("{}: {error}", self.directory.display()));
         }
-        let wanted = report::Wanted {
-            format: arguments.format,
-            source_root: arguments.source_root.clone(),
-            known: arguments.known.clone(),
-        };
-        let errors = report::at_end(&self.directory, arguments.report.as_deref(), &wanted);
+        let wanted = report::Wanted { format: arguments.format, source_root: arguments.source_root.clone() };
+        let errors = report::at_end(&self.directory, arguments.report.as_deref(), &wanted, known);
         let errors = errors.unwrap_or_else(|message| {
             say(&message);
             0

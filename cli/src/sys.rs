@@ -1,7 +1,8 @@
 //! System calls that the standard library does not have, or not as they are needed.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A file, to be read, which is never waited for: what is no file is not opened, and may take its place meanwhile.
@@ -10,6 +11,20 @@ pub fn open_file(path: &Path) -> Option<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = if is_file { OpenOptions::new().read(true).custom_flags(flags).open(path).ok()? } else { return None };
     file.metadata().ok()?.is_file().then_some(file)
+}
+
+/// A file that somebody named, to be read. A pipe that has a name is refused: to open it is to wait until somebody writes to
+/// it, which may be never. One without a name (`<(COMMAND)`, `/dev/stdin`) has its writer, and is read.
+pub fn open_named(path: &Path) -> io::Result<File> {
+    let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return refused("a directory; name a file");
+    }
+    if kind.is_fifo() && path.canonicalize().is_ok() {
+        return refused("a pipe, which is not waited for; name a file");
+    }
+    File::open(path)
 }
 
 /// What a clock says, in nanoseconds.

@@ -1,7 +1,7 @@
 //! A plan: what was to go, written down so that it can be told later whether it is still the same.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shmaudit_core::report::{Text, Time};
 
 use crate::ls;
+use crate::sys::open_named;
 use crate::system::{Identity, Object, SECOND};
 
 use super::evidence::Verdict;
@@ -204,7 +205,7 @@ impl Plan {
     pub fn read(path: &Path) -> Result<Plan, String> {
         let name = path.display().to_string().escape_debug().to_string();
         let wrong = |what: &str| format!("{name}: {what}");
-        let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
+        let file = open_named(path).map_err(|error| wrong(&error.to_string()))?;
         let mut text = Vec::new();
         file.take(MOST + 1).read_to_end(&mut text).map_err(|error| wrong(&error.to_string()))?;
         if text.len() as u64 > MOST {

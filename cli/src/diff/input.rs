@@ -10,6 +10,7 @@ use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text, place_of};
 
 use crate::formats::base_name;
 use crate::report;
+use crate::sys::open_named;
 
 /// The reports of one side.
 pub struct Side(Vec<Report>);
@@ -116,20 +117,23 @@ impl Side {
 pub fn read(path: &Path) -> Result<Side, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let mut json = Vec::new();
-    if path.is_dir() || begins_as_journal(path).map_err(|error| named(error.to_string()))? {
+    let is_recording = |(first, _): &(Vec<u8>, File)| first == b"SHMAUDIT";
+    let file = if path.is_dir() { None } else { Some(begin(path).map_err(|error| named(error.to_string()))?) };
+    let Some((first, rest)) = file.filter(|file| !is_recording(file)) else {
         for recording in report::recordings(&[path.to_path_buf()], &Settings::default())? {
             serde_json::to_writer(&mut json, &recording.report).map_err(|error| named(error.to_string()))?;
         }
         return Side::of_json(&*json).map_err(named);
-    }
-    let file = File::open(path).map_err(|error| named(error.to_string()))?;
-    Side::of_json(BufReader::new(file)).map_err(named)
+    };
+    Side::of_json(BufReader::new(first.chain(rest))).map_err(named)
 }
 
-fn begins_as_journal(path: &Path) -> io::Result<bool> {
+/// The first bytes of a file, by which journals are known, and the rest: a pipe is read but once.
+fn begin(path: &Path) -> io::Result<(Vec<u8>, File)> {
+    let mut file = open_named(path)?;
     let mut first = Vec::new();
-    File::open(path)?.take(8).read_to_end(&mut first)?;
-    Ok(first == b"SHMAUDIT")
+    file.by_ref().take(8).read_to_end(&mut first)?;
+    Ok((first, file))
 }
 
 fn escaped(text: &str) -> String {

@@ -16,6 +16,7 @@ pub fn add(trials: &mut Trials) {
     }
     trials.add("known::baseline", baseline);
     trials.add("known::files_that_are_none", refusals);
+    trials.add("known::pipes", pipes);
     trials.add("known::growth", growth);
     trials.add("known::growth_of_a_program_that_lives", growth_alive);
     trials.add("known::built_in_suppressions_are_documented", documented);
@@ -133,6 +134,39 @@ fn refusals() -> Verdict {
     let ended = Run::new("sh").args(["-c", script]).arg(env!("CARGO_BIN_EXE_shmaudit")).within(&directory).end()?;
     let errors = ended.errors();
     check!(ended.how() == "2" && errors.contains("/dev/zero: larger than 16 MiB"), "{} {errors}", ended.how());
+    Ok(())
+}
+
+/// A pipe that has a name is not waited for, by nobody who reads what the user names; one of the shell's is read, and by `run`
+/// once, although it reports at the end.
+fn pipes() -> Verdict {
+    let directory = place::directory("known::pipes")?;
+    let script = r#"
+    mkfifo pipe
+    audit j
+    shmaudit report j --format json -O base.json > /dev/null
+    within() { timeout -s KILL 20 "$SHMAUDIT" "$@" 2>&1 > /dev/null; echo "= $?"; }
+    runs() { within run --library "$library" "$@" -- true; }
+    for what in --suppressions --baseline --write-suppressions; do
+        within report j $what pipe
+        runs $what pipe
+    done
+    within clean --apply --plan pipe
+    within diff pipe base.json
+    echo "shell's"
+    within report j --suppressions <(echo 'leak:*leak_both_many*'; echo 'leak:0x5a4d')
+    within report j --baseline <(cat base.json)
+    within diff <(cat base.json) base.json
+    within run --library "$library" --format json --report run.json --suppressions <(echo 'leak:never') -- true
+    grep -c '"unused_suppressions":."leak:never"' run.json
+    rm -f /dev/shm/shmaudit-leak_both_many-*; ipcs -m | awk '$1 ~ /^0x5a4d005/ {print $2}' | xargs -r -n1 ipcrm -m
+    "#;
+    let script = format!("SHMAUDIT='{}'; export XDG_STATE_HOME=$PWD/state\n{script}", env!("CARGO_BIN_EXE_shmaudit"));
+    let ended = scripted("leak_both_many", "known::pipes", &script)?;
+    let output = ended.output();
+    let refused = "shmaudit: pipe: a pipe, which is not waited for; name a file\n= 2\n".repeat(8);
+    let wanted = format!("{refused}shell's\n= 0\n= 0\n= 0\n= 0\n1\n");
+    check!(output == wanted, "in {}:{}\n{}", directory.display(), Shown(output.as_bytes()), ended.errors());
     Ok(())
 }
 
