@@ -10,6 +10,7 @@ mod log;
 mod ls;
 mod manual;
 mod recording;
+mod refused;
 mod report;
 mod run;
 mod session;
@@ -71,6 +72,8 @@ enum Command {
     /// Ends with 0, with 1 where there are findings of severity error, with 2 where something could not be read.
     Log(log::Arguments),
     /// List the sessions that `shmaudit run` has left, and remove old ones.
+    ///
+    /// Ends with 0, or with 2 where something could not be read.
     Sessions(sessions::Arguments),
     /// Compare two recordings, or reports in JSON: what appeared, vanished or grew.
     ///

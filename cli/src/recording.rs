@@ -16,6 +16,7 @@ use shmaudit_core::sources::{self, Sources};
 use shmaudit_core::symbols::Files;
 
 use crate::formats::{self, Calls, Seen};
+use crate::refused::refused;
 use crate::session::{self, Stored, Tables, Then, Told, is_session};
 use crate::sys::open_file;
 use crate::world::World;
@@ -172,7 +173,7 @@ fn in_directory(path: &Path) -> Result<Vec<PathBuf>, String> {
     if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
-    let entries = fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let entries = fs::read_dir(path).map_err(|error| refused(path, &error))?;
     let mut inside: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "shmaudit"))
@@ -185,7 +186,7 @@ fn in_directory(path: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn readable(path: &Path, opened: io::Result<Result<Stored, Refusal>>) -> Result<Stored, String> {
-    let opened = opened.map_err(|error| format!("{}: {error}", path.display()))?;
+    let opened = opened.map_err(|error| refused(path, &error))?;
     let stored = opened.map_err(|refusal| format!("{}: {}", path.display(), why(refusal)))?;
     if let Some((there, whole)) = stored.cut() {
         crate::say(&format!("{}: cut short: {there} of {whole} bytes are there; the rest is lost", path.display()));

@@ -53,16 +53,22 @@ pub fn sessions(arguments: &Arguments) -> Result<(), String> {
         false => Vec::new(),
     };
     let mut rows: Vec<Row> = removed.iter().map(|found| row(found, None)).collect();
-    rows.extend(session::all().iter().map(|found| row(found, Told::read(&found.path).ok())));
+    let all = session::all()?;
+    rows.extend(all.found.iter().map(|found| row(found, Told::read(&found.path).ok())));
     let mut out = io::stdout().lock();
     let written = rows.iter().try_for_each(|row| match arguments.json {
         true => crate::formats::json(&mut out, row),
         false => out.write_all(line(row).as_bytes()),
     });
-    if rows.is_empty() && !arguments.json {
-        crate::say(&format!("no session in {}", session::home().display()));
+    crate::report::ended(written)?;
+    match all.refused.as_slice() {
+        [(_, why)] => return Err(why.clone()),
+        // Those of one user, most often.
+        [.., (_, why)] => return Err(format!("{why}; and so {} more", all.refused.len() - 1)),
+        [] if rows.is_empty() && !arguments.json => crate::say(&format!("no session in {}", session::home().display())),
+        [] => {}
     }
-    crate::report::ended(written).map(|_| ())
+    Ok(())
 }
 
 fn row(found: &Found, told: Option<Told>) -> Row {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shmaudit_core::report::{Label, Place, SCHEMA, Settings, Text, place_of};
 
 use crate::formats::base_name;
+use crate::refused::refused;
 use crate::report;
 use crate::sys::open_named;
 
@@ -118,7 +119,7 @@ pub fn read(path: &Path) -> Result<Side, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let mut json = Vec::new();
     let is_recording = |(first, _): &(Vec<u8>, File)| first == b"SHMAUDIT";
-    let file = if path.is_dir() { None } else { Some(begin(path).map_err(|error| named(error.to_string()))?) };
+    let file = if path.is_dir() { None } else { Some(begin(path).map_err(|error| refused(path, &error))?) };
     let Some((first, rest)) = file.filter(|file| !is_recording(file)) else {
         for recording in report::recordings(&[path.to_path_buf()], &Settings::default())? {
             serde_json::to_writer(&mut json, &recording.report).map_err(|error| named(error.to_string()))?;

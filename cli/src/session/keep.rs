@@ -1,14 +1,15 @@
 //! Which sessions there are, and how long they are kept.
 
 use std::env;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::compact::compact_later;
-use super::is_session;
 use super::told::Told;
+use crate::refused::refused;
 use crate::world::World;
 use shmaudit_core::kernel::Kernel;
 
@@ -52,28 +53,67 @@ pub fn home() -> PathBuf {
     }
 }
 
-/// All sessions at home, the oldest first.
-pub fn all() -> Vec<Found> {
-    let Ok(entries) = fs::read_dir(home()) else { return Vec::new() };
-    let mut found: Vec<Found> = entries.filter_map(|entry| found(&entry.ok()?.path())).collect();
-    found.sort_by(|one, other| one.path.cmp(&other.path));
-    found
+/// What there is at home.
+#[derive(Debug, Default)]
+pub struct All {
+    /// The sessions, the oldest first.
+    pub found: Vec<Found>,
+    /// What may be sessions and may not be read, in the same order: where, and a sentence on why.
+    pub refused: Vec<(PathBuf, String)>,
 }
 
-fn found(path: &Path) -> Option<Found> {
-    let facts = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
-    if !is_session(path) {
-        return None;
+/// All sessions at home. An error says why its directory cannot be read; one that is not there has no session.
+pub fn all() -> Result<All, String> {
+    let home = home();
+    let mut all = All::default();
+    let entries = match fs::read_dir(&home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+        entries => entries.map_err(|error| refused(&home, &error))?,
+    };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        match found(&path) {
+            Ok(found) => all.found.extend(found),
+            Err((at, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                all.refused.push((path, refused(&at, &error)));
+            }
+            Err(_) => {}
+        }
     }
-    let files = fs::read_dir(path).ok()?;
-    let bytes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.blocks() * 512)).sum();
-    Some(Found { path: path.to_path_buf(), changed: facts.modified().ok()?, bytes })
+    Ok(all)
 }
 
-/// The newest session at home.
+/// The session of this directory, if it is one. An error names what cannot be read: the directory, or a file of it.
+fn found(path: &Path) -> Result<Option<Found>, (PathBuf, io::Error)> {
+    let failed = |error| (path.to_path_buf(), error);
+    let facts = fs::symlink_metadata(path).map_err(failed)?;
+    if !facts.is_dir() {
+        return Ok(None);
+    }
+    for name in [super::TOLD, super::RECORDER] {
+        let file = path.join(name);
+        if !fs::metadata(&file).map_err(failed)?.is_file() {
+            return Ok(None);
+        }
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&file);
+        opened.map_err(|error| (file, error))?;
+    }
+    let files = fs::read_dir(path).map_err(failed)?;
+    let bytes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.blocks() * 512)).sum();
+    let changed = facts.modified().map_err(failed)?;
+    Ok(Some(Found { path: path.to_path_buf(), changed, bytes }))
+}
+
+/// The newest session at home. An older one is not taken for it because it may not be read.
 pub fn newest() -> Result<PathBuf, String> {
-    let none = || format!("{}: no session in it; `shmaudit run PROGRAM` makes one", home().display());
-    all().pop().map(|found| found.path).ok_or_else(none)
+    let All { mut found, mut refused } = all()?;
+    match (found.pop(), refused.pop()) {
+        (Some(found), Some((path, why))) if path > found.path => Err(why),
+        (Some(found), _) => Ok(found.path),
+        (None, Some((_, why))) => Err(why),
+        (None, None) => Err(format!("{}: no session in it; `shmaudit run PROGRAM` makes one", home().display())),
+    }
 }
 
 /// Whether its supervisor runs.
@@ -86,7 +126,7 @@ pub fn is_live(told: &Told) -> bool {
 /// has not used. What was removed.
 pub fn prune(limits: Limits) -> Vec<Found> {
     let now = SystemTime::now();
-    let (mut kept, mut removed) = (all(), Vec::new());
+    let (mut kept, mut removed) = (all().unwrap_or_default().found, Vec::new());
     let old = |found: &Found| now.duration_since(found.changed).is_ok_and(|age| age > limits.age);
     let mut total: u64 = kept.iter().map(|found| found.bytes).sum();
     // The newest stays in any case: it is what `report` tells of.

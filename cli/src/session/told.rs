@@ -10,6 +10,7 @@ use shmaudit_core::kernel::FileFacts;
 use shmaudit_core::supervised::{self, Supervised};
 
 use super::{TOLD, Tables};
+use crate::refused::refused;
 
 /// Form of the file.
 pub const SCHEMA: &str = "shmaudit-session/1";
@@ -133,7 +134,7 @@ impl Told {
         let wrong = |why: String| format!("{}: {why}", path.display());
         let mut options = fs::OpenOptions::new();
         let options = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let file = options.open(&path).map_err(|error| wrong(error.to_string()))?;
+        let file = options.open(&path).map_err(|error| refused(&path, &error))?;
         let facts = file.metadata().map_err(|error| wrong(error.to_string()))?;
         if !facts.is_file() {
             return Err(wrong("not a file".to_string()));

@@ -2,7 +2,7 @@
 
 use super::{script, went};
 use crate::check;
-use crate::trial::{Trials, Verdict};
+use crate::trial::{Shown, Trials, Verdict, need};
 
 /// Adds the trials.
 pub fn add(trials: &mut Trials) {
@@ -10,6 +10,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::full_disk", full_disk);
     trials.add("run::the_environments_options_are_defaults", environment);
     trials.add("run::sessions", sessions);
+    trials.add("run::sessions_that_may_not_be_read", refused);
 }
 
 /// Only an own, new or empty directory becomes a session's; nothing is followed or written over.
@@ -95,4 +96,66 @@ fn sessions() -> Verdict {
         "#,
     )?;
     went(&ended, "1\n1\nended true  \nended sh -c :\nended echo a b\n1\n1\n")
+}
+
+/// Where sessions, or one of them, are another user's or closed, that is said, with whose they are and what to do: not that
+/// there are none, and no older one is taken for the newest.
+fn refused() -> Verdict {
+    need("setpriv")?;
+    let (ended, _) = script(
+        "run::sessions_refused",
+        r#"
+        run true
+        cp "$SHMAUDIT" command; chmod 755 . command
+        new() { mkdir -p $1; rm -rf $1/$2; cp -r session $1/$2; [ $3 = root ] || chown -R $3:$3 $1/$2; chmod $4 $1/$2; }
+        # What it says, without the rows of a list.
+        as() {
+            uid=$1 home=$2; shift 2
+            setpriv --reuid $uid --regid $uid --clear-groups env "XDG_STATE_HOME=$PWD/$home" ./command "$@" > out 2> err
+            echo "$1: $? $(wc -l < out) $(sed "s#$PWD/##g" err)"
+        }
+        new a/shmaudit 1 root 700; chmod 700 a/shmaudit
+        for words in sessions report log 'report --growth'; do as 65534 a $words; done
+        new b/shmaudit 1 65534 700; new b/shmaudit 2 root 700
+        as 65534 b sessions; as 65534 b report; as 65534 b log
+        new b/shmaudit 3 root 700; as 65534 b sessions --prune
+        new b/shmaudit 4 65534 700; as 65534 b log > /dev/null; cat err
+        for words in 'report' 'log' 'top --once --session' 'ls --session' 'diff session'; do
+            as 65534 b $words "$PWD/b/shmaudit/2"
+        done
+        new c/shmaudit 1 65534 0; as 65534 c sessions; as 65534 c report
+        new d/shmaudit 1 root 755; as 65534 d sessions; as 65534 d log
+        : > e; as 65534 e sessions
+        "#,
+    )?;
+    let theirs = "is user root's, mode 0700; ask as that user or as root";
+    let one = |path: &str| format!("{path}: may not be read: it {theirs}");
+    let mut wanted = Vec::new();
+    let mut say = |command: &str, how: &str, said: &str| wanted.push(format!("{command}: {how} shmaudit: {said}"));
+    for command in ["sessions", "report", "log", "report"] {
+        say(command, "2 0", &one("a/shmaudit"));
+    }
+    say("sessions", "2 1", &one("b/shmaudit/2"));
+    say("report", "2 0", &one("b/shmaudit/2"));
+    say("log", "2 0", &one("b/shmaudit/2"));
+    say("sessions", "2 1", &(one("b/shmaudit/3") + "; and so 1 more"));
+    for command in ["report", "log", "top", "ls"] {
+        say(command, "2 0", &one("b/shmaudit/2"));
+    }
+    say("diff", "2 0", &one("session"));
+    for command in ["sessions", "report"] {
+        say(command, "2 0", "c/shmaudit/1: may not be read: it is yours, mode 0000; allow it by chmod u+rwX");
+    }
+    let file = "it is user root's, mode 0600; ask as that user or as root";
+    say("sessions", "2 0", &format!("d/shmaudit/1/session.json: may not be read: {file}"));
+    say("log", "2 0", &format!("d/shmaudit/1/session.json: may not be read: {file}"));
+    say("sessions", "2 0", "e/shmaudit: Not a directory");
+    check!(
+        ended.output().lines().eq(wanted.iter().map(String::as_str)),
+        "wanted:\n{}\nsaid:{}{}",
+        wanted.join("\n"),
+        Shown(&ended.stdout),
+        Shown(&ended.stderr)
+    );
+    Ok(())
 }
