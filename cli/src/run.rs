@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Log every call, to FILE or to standard error [default: what SHMAUDIT_OPTIONS says, else off].
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "stderr")]
     log: Option<PathBuf>,
-    /// Under each logged call, the system call it becomes.
+    /// Under each logged call, the system call it becomes; without --log, the log goes to standard error.
     #[arg(long)]
     syscalls: bool,
     /// Call-stack frames kept per call [default: what SHMAUDIT_OPTIONS says, else 16].
@@ -155,7 +155,9 @@ impl Prepared {
             let stacks = arguments.stacks.map_or_else(preload::stacks, |stacks| stacks as usize);
             let recorder = Recorder::make(&path, stacks);
             let recorder = recorder.map_err(|error| format!("{}: {error}", path.display()))?;
-            let log = arguments.log.as_deref().map(|log| match log.as_os_str().as_bytes() {
+            // Who wants to see the system calls wants to see the calls that they stand under.
+            let log = arguments.log.as_deref().or(arguments.syscalls.then_some(Path::new("stderr")));
+            let log = log.map(|log| match log.as_os_str().as_bytes() {
                 b"stderr" | b"off" => Ok(log.to_path_buf()),
                 _ => std::path::absolute(log).map_err(|error| format!("{}: {error}", log.display())),
             });

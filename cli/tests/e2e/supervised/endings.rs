@@ -10,6 +10,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::passes_signals_on", passes_on);
     trials.add("run::status_for_findings", status_for_findings);
     trials.add("run::output_is_the_programs", output);
+    trials.add("run::system_calls", system_calls);
     trials.add("run::gives_back_what_it_inherited", inherited);
     trials.add("run::order_of_preloads", preloads);
 }
@@ -102,4 +103,22 @@ fn preloads() -> Verdict {
         "#,
     )?;
     went(&ended, "OURS:libm.so.6:libdl.so.2\n0\n")
+}
+
+/// Who asks for the system calls sees them, also without asking for the log; but where the log is off they are not logged.
+fn system_calls() -> Verdict {
+    let (ended, _) = script(
+        "run::system_calls",
+        r#"
+        with() {
+            rm -rf session
+            "$SHMAUDIT" run --library "$LIBRARY" -o session --report /dev/null "$@" -- "$LEAVES" /x exit 0 2>&1 > out
+        }
+        with --syscalls | grep -A1 shm_open | sed 's/^[^ ]* *[0-9:.]* *//; s/(.*//'
+        with --syscalls --log=file; grep -c ' -> openat(' file
+        with --syscalls --log=off
+        with
+        "#,
+    )?;
+    went(&ended, "shm_open\n-> openat\n1\n")
 }
