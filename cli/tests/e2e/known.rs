@@ -242,6 +242,11 @@ fn documented() -> Verdict {
     for (rule, why) in shmaudit_core::suppress::BUILT_IN {
         check!(readme.contains(&format!("| `{rule}` | {why} |")), "README.md does not have | `{rule}` | {why} |");
     }
+    // What the rule takes for a limit (core/src/findings/limits.rs).
+    let row = readme.lines().find(|line| line.starts_with("| `limit-hit` |")).unwrap_or_default();
+    for error in ["ENOSPC", "ENOMEM", "EMFILE", "ENFILE", "EFBIG", "EINVAL", "shmmax", "SIGBUS"] {
+        check!(row.contains(&format!("`{error}`")), "README.md's row on limit-hit does not have {error}: {row}");
+    }
     for kind in shmaudit_core::findings::KINDS {
         check!(readme.contains(&format!("`{}`", kind.name())), "README.md does not have `{}`", kind.name());
     }
