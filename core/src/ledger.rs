@@ -194,10 +194,10 @@ impl Ledger {
         self.lost
     }
 
-    /// How many records are lost, in all. Gaps tell that some are; how many, only the counters of calls know, if any.
+    /// How many records are lost, in all: of those that were overwritten only the counters of calls know how many, if any.
     pub fn lost_of<W: Words + ?Sized>(&self, sources: &Sources<W>) -> u64 {
-        if self.lost == 0 && !self.overwritten && sources.miscounted() == 0 {
-            return 0;
+        if !self.overwritten && sources.miscounted() == 0 {
+            return self.lost;
         }
         self.lost.max(sources.all_calls().saturating_sub(self.events)).max(1)
     }

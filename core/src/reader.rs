@@ -113,6 +113,8 @@ pub struct Order {
     pub records: Vec<(u64, u64)>,
     /// Places where a record was begun but is not whole.
     pub torn: u64,
+    /// Units at these places: as many records they may have been at most.
+    pub torn_units: u64,
     /// Units that later records have overwritten.
     pub overwritten: u64,
 }
@@ -349,6 +351,7 @@ impl<'a, W: Words + ?Sized> Reader<'a, W> {
                         order.torn += 1;
                     }
                     in_gap = true;
+                    order.torn_units += 1;
                     position += 1;
                 }
             }

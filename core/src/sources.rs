@@ -78,6 +78,16 @@ impl<'a, W: Words + ?Sized> Source<'a, W> {
         oldest.map_or(u64::MAX, |position| self.clock.unix(self.reader.ticks(position)))
     }
 
+    /// Records that are lost though nothing was written over them: one at least at each place where there is none, and at most
+    /// as many as the place has units; how many of them, the counters know, as long as everything else is there.
+    fn torn(&self, order: &Order) -> u64 {
+        if !self.counted || order.overwritten > 0 {
+            return order.torn;
+        }
+        let missing = self.reader.all_calls().saturating_sub(order.records.len() as u64);
+        order.torn.max(missing.min(order.torn_units))
+    }
+
     fn placed<'e>(&self, event: Event<'e>) -> Event<'e> {
         Event {
             process: self.slot(event.process),
@@ -211,7 +221,7 @@ impl<'a, W: Words + ?Sized> Sources<'a, W> {
     pub fn events(&self, mut each: impl FnMut(&Event)) -> Losses {
         let orders: Vec<Order> = self.all(|source| source.reader.order()).collect();
         let mut losses = Losses {
-            torn: orders.iter().map(|order| order.torn).fold(0, u64::saturating_add),
+            torn: self.0.iter().zip(&orders).map(|(source, order)| source.torn(order)).fold(0, u64::saturating_add),
             overwritten: orders.iter().any(|order| order.overwritten > 0),
             since: self.0.iter().zip(&orders).map(|(source, order)| source.since(order)).max().unwrap_or(0),
         };

@@ -171,6 +171,12 @@ impl Image {
         self.words[at] ^= 1 << 3;
     }
 
+    /// Writes over all that begins at `from` and before `to`, both orders.
+    pub fn destroy(&mut self, from: u64, to: u64) {
+        let (ring, unit) = (self.at(Region::Ring), |order: u64| (order / 2) as usize * UNIT_WORDS);
+        self.words[ring + unit(from)..ring + unit(to)].fill(0x5A5A_5A5A_5A5A_5A5A);
+    }
+
     /// Writes over how often a call was made.
     pub fn miscount(&mut self, call: Call, times: u64) {
         let counter = self.at(Region::Counters) + usize::from(call.number()) * layout::COUNTER_WORDS;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use shmaudit_core::layout::{Region, header};
 use shmaudit_core::procfs;
+use shmaudit_core::record::UNIT_WORDS;
 
 use crate::build::{self, Variant};
 use crate::clean::Turn;
@@ -19,6 +20,7 @@ pub fn add(trials: &mut Trials) {
     trials.add("journal::what_is_left_of_a_cut_one_is_read", cut);
     trials.add("journal::lost_records_are_counted", counted);
     trials.add("journal::log_ends_as_report_does", log_ends);
+    trials.add("journal::records_that_were_written_over_are_counted", written_over);
     trials.add("journal::refuses_what_is_none", refusals);
     trials.add("journal::without_a_directory_memory_will_do", no_directory);
     trials.add("journal::a_name_made_again_and_again", made_again);
@@ -195,6 +197,34 @@ fn log_ends() -> Verdict {
     check!(ended.how() == "0" && ended.output().contains("memfd_create("), "{}: {}", ended.how(), ended.output());
     let ended = log(&directory.join("missing"))?;
     check!(ended.how() == "2", "{}: {}", ended.how(), ended.errors());
+    Ok(())
+}
+
+/// Where somebody has written over a stretch of the ring, the records in it are lost, each.
+fn written_over() -> Verdict {
+    let _turn = place::turn(&build::own_source("killed_group"))?;
+    let _clean = Clean::now();
+    let mut bytes = fs::read(journal("journal::written_over")?)?;
+    let file = place::directory("journal::written_over")?.join("over.shmaudit");
+    let counts = |bytes: &[u8]| -> Result<[u64; 3], Stop> {
+        fs::write(&file, bytes)?;
+        let report: serde_json::Value = serde_json::from_slice(&command(&file, &["--format", "json"])?.stdout)?;
+        let summary = &report["summary"];
+        let calls = summary["calls"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+        let number = |name: &str| summary[name].as_u64().unwrap_or(u64::MAX);
+        Ok([calls, number("events"), number("events_lost")])
+    };
+    let [calls, events, lost] = counts(&bytes)?;
+    check!(calls == events && lost == 0 && calls > 10, "whole: {calls} calls, {events} records, {lost} lost");
+    let word =
+        |at: usize| bytes.get(at * 8..at * 8 + 8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    let ring = word(header::REGIONS + 2 * Region::Ring as usize).unwrap_or(0) as usize;
+    let used = word(header::HEAD).unwrap_or(0) as usize * 8 * UNIT_WORDS;
+    for byte in bytes.iter_mut().skip(ring + used / 4).take(used / 2) {
+        *byte ^= 0x5a;
+    }
+    let [_, events, lost] = counts(&bytes)?;
+    check!(lost > 1 && events > 0 && events + lost == calls, "{calls} calls, {events} records, {lost} lost");
     Ok(())
 }
 

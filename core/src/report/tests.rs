@@ -164,6 +164,32 @@ fn a_ring_that_has_turned() {
     assert_eq!(report.warnings.len(), 1);
 }
 
+/// Of a stretch that somebody wrote over, the counters know how many records it had; of one that never came to its end, that it
+/// was one. Where the counters are not to be believed, each place counts as one.
+#[test]
+fn a_stretch_that_somebody_wrote_over() {
+    let mut image = Image::new();
+    image.process(100, None, END_EXIT);
+    image.add(made(b"x", 7));
+    let orders: Vec<u64> = (0..100)
+        .map(|_| image.add(Recorded { errno: 2, ret: -1, data: b"a name of some length", ..event(Call::ShmUnlink) }))
+        .collect();
+    let lost = |image: &Image| {
+        let report = conclude(&image.sources(), &mut Tables::new(), &mut Invented, &Settings::default());
+        (report.summary.events, report.summary.events_lost)
+    };
+    assert_eq!(lost(&image), (101, 0));
+    image.damage(orders[2], 3);
+    assert_eq!(lost(&image), (100, 1));
+    image.destroy(orders[10], orders[60]);
+    assert_eq!(lost(&image), (50, 51));
+    // Calls that the ring never had are not taken for lost.
+    image.miscount(Call::Shmget, 150);
+    assert_eq!(lost(&image), (50, 102));
+    image.miscount(Call::Shmget, 1 << 40);
+    assert_eq!(lost(&image), (50, 2));
+}
+
 #[test]
 fn the_place_to_look_at_is_the_programs() {
     let frame = |function: &str, file: Option<&str>, module: &str| Frame {
