@@ -21,7 +21,7 @@ use shmaudit_core::report::{Report, Settings};
 
 pub use calls::{Calls, Seen, walk};
 pub use shown::{base_name, json, shown};
-pub use text::{Terminal, wrapped};
+pub use text::{Terminal, lines, wrapped};
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,6 +13,7 @@ use shmaudit_core::logline::{self, Extra};
 use shmaudit_core::record::{Event, Family};
 use shmaudit_core::report::{Frame, Named, Settings, Symbolize};
 
+use crate::formats::{self, Terminal};
 use crate::recording::{Maps, Opened};
 
 /// Options of `log`.
@@ -96,10 +97,19 @@ pub fn log(arguments: &Arguments) -> Result<u64, String> {
 fn print(out: &mut dyn Write, recording: &Opened, arguments: &Arguments) -> io::Result<(u64, u64)> {
     let sources = recording.sources();
     let names = RefCell::new(Named::new(&sources, Maps));
+    // On a terminal a line is as wide as that; anywhere else it is one, whatever its length.
+    let terminal = match arguments.format {
+        Format::Text => Terminal::of_stdout(),
+        Format::Json => Terminal::default(),
+    };
     let mut written = Ok(());
     let ledger = Ledger::walk(&sources, |ledger, event, object| {
         if written.is_ok() {
-            written = out.write_all(line(ledger, event, object, &names, arguments).as_slice());
+            let line = line(ledger, event, object, &names, arguments);
+            written = match terminal.width {
+                None => out.write_all(&line),
+                Some(_) => formats::lines(out, &String::from_utf8_lossy(&line), terminal),
+            };
         }
     });
     written?;

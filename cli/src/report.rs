@@ -122,15 +122,14 @@ fn ended_in(name: &str, written: io::Result<()>) -> Result<u64, String> {
 
 /// Tells of what the paths name what grew.
 pub fn growth(paths: &[PathBuf], format: Format, output: Option<&Path>) -> Result<u64, String> {
-    let mut text = Vec::new();
-    for recording in Opened::open(paths)? {
-        let growth = recording.growth(MOMENTS);
-        match format {
-            Format::Text => text.extend(text::growth(&growth).into_bytes()),
-            Format::Json => formats::json(&mut text, &growth).map_err(|error| error.to_string())?,
-            _ => return Err("--growth is written as text or json".to_string()),
-        }
+    if !matches!(format, Format::Text | Format::Json) {
+        return Err("--growth is written as text or json".to_string());
     }
-    let (mut out, _, name) = sink(output)?;
-    ended_in(&name, out.write_all(&text).and_then(|()| out.flush()))
+    let grown: Vec<_> = Opened::open(paths)?.iter().map(|recording| recording.growth(MOMENTS)).collect();
+    let (mut out, terminal, name) = sink(output)?;
+    let written = grown.iter().try_for_each(|growth| match format {
+        Format::Json => formats::json(&mut out, growth),
+        _ => formats::lines(&mut *out, &text::growth(growth), terminal),
+    });
+    ended_in(&name, written.and_then(|()| out.flush()))
 }

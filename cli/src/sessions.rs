@@ -1,11 +1,12 @@
 //! `shmaudit sessions`: which sessions there are, and what of them is kept.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use shmaudit_core::report::{Text, Time};
 
+use crate::formats;
 use crate::session::{self, Found, Limits, Told};
 use crate::system::{parse_size, parse_span, size, span};
 
@@ -55,10 +56,11 @@ pub fn sessions(arguments: &Arguments) -> Result<(), String> {
     let mut rows: Vec<Row> = removed.iter().map(|found| row(found, None)).collect();
     let all = session::all()?;
     rows.extend(all.found.iter().map(|found| row(found, Told::read(&found.path).ok())));
+    let terminal = formats::Terminal::of_stdout();
     let mut out = io::stdout().lock();
     let written = rows.iter().try_for_each(|row| match arguments.json {
-        true => crate::formats::json(&mut out, row),
-        false => out.write_all(line(row).as_bytes()),
+        true => formats::json(&mut out, row),
+        false => formats::lines(&mut out, &line(row), terminal),
     });
     crate::report::ended(written)?;
     match all.refused.as_slice() {

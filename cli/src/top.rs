@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::formats::Terminal;
 use crate::ls;
 use crate::system::parse_span;
 use calls::{Calls, Journals, Nobody};
@@ -98,7 +99,8 @@ pub fn top(arguments: &Arguments) -> Result<(), String> {
             std::thread::sleep(delay);
             sample = sampler.take();
         }
-        let text = lines::once(&state, &sample, &calls.recent(arguments.lines), arguments.lines);
+        let calls = calls.recent(arguments.lines);
+        let text = lines::once(&state, &sample, &calls, arguments.lines, Terminal::of_stdout().width);
         return ls::print(text.as_bytes());
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {

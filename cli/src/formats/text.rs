@@ -74,7 +74,11 @@ const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
 pub fn write(out: &mut dyn Write, report: &Report, terminal: Terminal) -> io::Result<()> {
-    let text = shmaudit_core::text::text(report);
+    lines(out, &shmaudit_core::text::text(report), terminal)
+}
+
+/// A text's lines, as the terminal has room for them.
+pub fn lines(out: &mut dyn Write, text: &str, terminal: Terminal) -> io::Result<()> {
     if !terminal.colour && terminal.width.is_none() {
         return out.write_all(text.as_bytes());
     }
@@ -97,8 +101,8 @@ fn write_line(out: &mut dyn Write, line: &str, terminal: Terminal) -> io::Result
     {
         return writeln!(out, "{words}: {}", terminal.paint(GREEN, command));
     }
-    let frame = line.trim_start().starts_with('#');
-    let pieces = terminal.wrap(line, if frame { 8 } else { 4 });
+    let inner = line.starts_with("    ") || line.trim_start().starts_with('#');
+    let pieces = terminal.wrap(line, if inner { 8 } else { 4 });
     for (number, piece) in pieces.iter().enumerate() {
         let painted = match number {
             0 => painted(piece, terminal),

@@ -1,5 +1,6 @@
 //! What is shown, as lines of printable ASCII of a given width. The terminal and `--once` show the same.
 
+use crate::formats::Terminal;
 use crate::ls::{cut, holders, owner, totals};
 use crate::system::{Object, State as Of, size, span};
 
@@ -122,9 +123,16 @@ fn speed(rate: Option<i64>) -> String {
 
 fn processes(sample: &Sample, width: usize) -> (String, Vec<String>) {
     let row = |cells: [&str; 8]| {
-        let [pid, command, objects, bytes, rss, fds, maps, arguments] = cells;
-        let numbers = format!("{objects:>7} {bytes:>6} {rss:>6} {fds:>5} {maps:>5}");
-        cut(format!("{pid:>7} {} {numbers} {arguments}", field(command, 15)).trim_end(), width)
+        let [pid, command, numbers @ .., arguments] = cells;
+        let mut line = format!("{pid:>7} {}", field(command, 15));
+        // Part of a number would be another one.
+        for (number, digits) in numbers.into_iter().zip([7, 6, 6, 5, 5]) {
+            if line.len() + 1 + digits > width {
+                return line;
+            }
+            line.push_str(&format!(" {number:>digits$}"));
+        }
+        cut(format!("{line} {arguments}").trim_end(), width)
     };
     let lines = sample.processes().into_iter().map(|share| {
         let arguments: Vec<String> = share.process.arguments.iter().take(16).map(|word| word.escaped()).collect();
@@ -180,16 +188,20 @@ pub fn about(object: &Object, sample: &Sample, width: usize) -> Vec<String> {
     lines.iter().map(|line| cut(line, width)).collect()
 }
 
-/// Everything once, for a script.
-pub fn once(state: &State, sample: &Sample, calls: &[String], most: usize) -> String {
+/// Everything once, for a script, or for a terminal of so many columns.
+pub fn once(state: &State, sample: &Sample, calls: &[String], most: usize, columns: Option<usize>) -> String {
     const WIDTH: usize = 120;
-    let mut lines = head(sample).to_vec();
-    lines.extend(totals(&sample.inventory));
+    let terminal = Terminal { colour: false, width: columns };
+    let sentences = |sentences: &[String]| -> Vec<String> {
+        sentences.iter().flat_map(|sentence| terminal.wrap(sentence, 2)).collect()
+    };
+    let mut lines = sentences(&head(sample));
+    lines.extend(sentences(&totals(&sample.inventory)));
     for view in [View::Objects, View::Processes, View::Calls] {
         if view == View::Calls && calls.is_empty() {
             continue;
         }
-        let (heading, rows) = self::view(&State { view, ..state.clone() }, sample, calls, WIDTH);
+        let (heading, rows) = self::view(&State { view, ..state.clone() }, sample, calls, columns.unwrap_or(WIDTH));
         let beyond = rows.len().saturating_sub(most);
         lines.extend([String::new(), heading]);
         lines.extend(rows.into_iter().take(most));
@@ -197,6 +209,7 @@ pub fn once(state: &State, sample: &Sample, calls: &[String], most: usize) -> St
             lines.push(format!("({beyond} more)"));
         }
     }
-    lines.extend(sample.inventory.sight.unseen.iter().map(|sentence| format!("Not seen: {sentence}")));
+    let unseen = sample.inventory.sight.unseen.iter().map(|sentence| format!("Not seen: {sentence}"));
+    lines.extend(sentences(&unseen.collect::<Vec<_>>()));
     lines.join("\n") + "\n"
 }

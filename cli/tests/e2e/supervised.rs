@@ -52,6 +52,7 @@ run() { rm -rf session; (audited "$@"); }
         .env("LEAVES", leaves)
         .env("RAW", raw)
         .env("RAW_SOURCE", source)
+        .env("PROGRAMS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/programs"))
         .env("XDG_STATE_HOME", work.join("state"))
         .end()?;
     Ok((ended, work))

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::script;
 use crate::build::{self, Variant};
 use crate::check;
 use crate::machine::prepare;
@@ -10,6 +11,7 @@ use crate::trial::{Shown, Trials, Verdict, need};
 /// Adds the trials.
 pub fn add(trials: &mut Trials) {
     trials.add("run::job_control", job_control);
+    trials.add("run::narrow_terminals", narrow);
 }
 
 /// A shell stops, continues and interrupts what runs under a supervisor, and a shell runs under one.
@@ -74,5 +76,44 @@ fn job_control() -> Verdict {
     check!(ended.how() == "0", "ended {}:{}{}", ended.how(), Shown(&ended.stdout), Shown(&ended.stderr));
     let seen: Value = serde_json::from_slice(&ended.stdout)?;
     check!(seen["status"] == 3, "{seen}");
+    Ok(())
+}
+
+/// On a terminal lines break between words, and have the words that they have elsewhere: those of `top` are cut instead, never in
+/// a number.
+fn narrow() -> Verdict {
+    need("python3")?;
+    let (ended, _) = script(
+        "run::narrow_terminals",
+        r#"
+        terminal() { python3 "$PROGRAMS/terminal.py" "$@"; }
+        export NO_COLOR=1
+        "$SHMAUDIT" run --library "$LIBRARY" "$LEAVES" /a-name-of-some-length many 3 > /dev/null 2>&1
+        for command in 'log --syscalls' 'report --growth' 'sessions' 'top --once'; do
+            for columns in 40 60 80; do
+                echo "= $columns $command"
+                terminal ${columns}x24 -- "$SHMAUDIT" $command
+                "$SHMAUDIT" $command
+            done
+        done
+        "#,
+    )?;
+    check!(ended.how() == "0", "ended {}:{}{}", ended.how(), Shown(&ended.stdout), Shown(&ended.stderr));
+    let output = ended.output();
+    for part in output.split("\n= ") {
+        let (title, rest) = part.trim_start_matches("= ").split_once('\n').unwrap_or_default();
+        let (seen, elsewhere) = rest.split_once('\n').unwrap_or_default();
+        let seen: Value = serde_json::from_str(seen)?;
+        let shown = seen["shown"].as_str().unwrap_or_default().replace('\r', "");
+        let columns: usize = title.split(' ').next().unwrap_or_default().parse()?;
+        check!(seen["status"] == 0 && shown.lines().count() > 1, "{title}: {seen}");
+        for line in shown.lines() {
+            check!(line.len() <= columns || line.split_whitespace().count() == 1, "{title}: {line}\n{shown}");
+        }
+        if title.contains("log") || title.contains("growth") {
+            let same = shown.split_whitespace().eq(elsewhere.split_whitespace());
+            check!(same, "{title}: other words:\n{shown}\n{elsewhere}");
+        }
+    }
     Ok(())
 }
