@@ -125,22 +125,36 @@ fn full(out: &mut String, group: &[&Finding], hints: &mut BTreeSet<&'static str>
     line(out, "");
 }
 
-/// One command for all that are shown.
+/// One command for all that are shown, or one for files and one for the segments of each namespace.
 fn remedy(out: &mut String, shown: &[&Finding], more: usize) {
-    let commands: Vec<&str> = shown.iter().filter_map(|finding| finding.hint.command.as_deref()).collect();
-    let Some((program, first)) = commands.first().and_then(|first| first.split_once(' ')) else { return };
-    let mut command = format!("{program} {first}");
-    for other in commands.iter().skip(1) {
-        // All of one kind: `rm -f A B`, `ipcrm -m 1 -m 2`.
-        let words = other.strip_prefix("rm -f").or_else(|| other.strip_prefix("ipcrm"));
-        command.push_str(words.unwrap_or_default());
+    let all: Vec<&str> = shown.iter().filter_map(|finding| finding.hint.command.as_deref()).collect();
+    let mut commands: Vec<(&str, String)> = Vec::new();
+    for (program, words) in all.iter().map(|command| parted(command)) {
+        match commands.iter_mut().find(|(other, _)| *other == program) {
+            Some((_, of_it)) => of_it.push_str(words),
+            None => commands.push((program, words.into())),
+        }
     }
-    let these = match (commands.len(), more) {
+    if commands.is_empty() {
+        return;
+    }
+    let these = match (all.len(), more) {
         (1, _) => "it",
         (_, 0) => "them",
         _ => "the first of them",
     };
-    line(out, &format!("  to remove {these}: {command}"));
+    let commands: Vec<String> = commands.iter().map(|(program, words)| format!("{program}{words}")).collect();
+    line(out, &format!("  to remove {these}: {}", commands.join("; ")));
+}
+
+/// A command, and what it removes: of one command they are put together, `rm -f A B`, `ipcrm -m 1 -m 2`.
+fn parted(command: &str) -> (&str, &str) {
+    let end = match command.find("ipcrm") {
+        _ if command.starts_with("rm -f") => "rm -f".len(),
+        Some(at) => at + "ipcrm".len(),
+        None => command.len(),
+    };
+    command.split_at(end)
 }
 
 fn call(event: &Event) -> String {

@@ -231,6 +231,28 @@ fn what_has_no_place_is_folded_by_kind() {
 }
 
 #[test]
+fn files_and_segments_in_one_place_have_a_command_each() {
+    let (mut image, mut kernel) = (alone(), Tables::new());
+    image.add(made(b"/a", 7, &[0x30]));
+    image.add(closed(7));
+    kernel.file("a", 7, 1);
+    let mut report = conclude(&image.sources(), &mut kernel, &mut Invented, &last());
+    let file = report.findings.iter().find(|finding| finding.hint.command.is_some()).unwrap().clone();
+    let also = |command: &str| {
+        let mut other = file.clone();
+        other.hint.command = Some(command.into());
+        other
+    };
+    let elsewhere = [also("nsenter -i -t 7 ipcrm -m 3"), also("nsenter -i -t 7 ipcrm -m 4")];
+    report
+        .findings
+        .extend([also("ipcrm -m 3"), also("rm -f /dev/shm/ipcrm"), also("ipcrm -m 4")].into_iter().chain(elsewhere));
+    let text = text(&report);
+    let all = "rm -f /dev/shm/a /dev/shm/ipcrm; ipcrm -m 3 -m 4; nsenter -i -t 7 ipcrm -m 3 -m 4";
+    assert!(text.contains(&format!("  to remove them: {all}\n")), "{text}");
+}
+
+#[test]
 fn losses_are_said() {
     let mut image = alone();
     image.add(made(b"/x", 7, &[]));
