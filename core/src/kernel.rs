@@ -69,6 +69,8 @@ pub enum Setting {
     ShmRmidForced,
     /// Most mappings of a process.
     MaxMapCount,
+    /// Huge pages that are set aside.
+    NrHugepages,
     /// Most open files.
     FileMax,
 }
@@ -82,6 +84,7 @@ impl Setting {
             Setting::Shmall => "kernel.shmall",
             Setting::ShmRmidForced => "kernel.shm_rmid_forced",
             Setting::MaxMapCount => "vm.max_map_count",
+            Setting::NrHugepages => "vm.nr_hugepages",
             Setting::FileMax => "fs.file-max",
         }
     }

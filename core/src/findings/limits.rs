@@ -1,12 +1,14 @@
 //! `limit-hit`: a call that failed because something is full, with the limit, its value, and what the tree itself held.
 
+mod huge;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::sites::{Sites, site};
-use super::{Draft, Hint, Kind, Rule, World, say};
+use super::{Draft, Hint, Kind, Rule, Severity, World, say};
 use crate::calls::Call::{
     self, Creat, Dup, Dup2, Dup3, Fallocate, Fcntl, Ftruncate, MemfdCreate, Mmap, Mremap, Open, Openat, PosixFallocate,
     ShmOpen, Shmat, Shmctl, Shmget,
@@ -36,6 +38,8 @@ enum Full {
     Segment,
     /// Memory for a segment.
     Memory,
+    /// Huge pages for a segment, of the system's own size or of another.
+    HugePages { another_size: bool },
     /// A process's addresses.
     Addresses,
     /// What may be locked.
@@ -75,6 +79,7 @@ struct Hit {
 struct LimitHit {
     hits: Sites<Hit>,
     counted: u32,
+    refused: huge::Refused,
 }
 
 pub(super) fn rule() -> Box<dyn Rule> {
@@ -113,6 +118,7 @@ fn full(event: &Event) -> Option<(Full, u64)> {
     let full = match (event.call, event.errno) {
         (Shmget, ENOSPC) => Full::Segments,
         (Shmget, EINVAL) if asked > 0 => Full::Segment,
+        (Shmget, ENOMEM) if huge::asks(event) => Full::HugePages { another_size: huge::of_another_size(event) },
         (Shmget | ShmOpen | Open | Openat | Creat | MemfdCreate | Fallocate | PosixFallocate, ENOMEM) => Full::Memory,
         (Mmap | Mremap | Shmat, ENOMEM) => Full::Addresses,
         (Shmctl, ENOMEM) if event.arg(1) & 0xff == SHM_LOCK => Full::Locked,
@@ -132,7 +138,11 @@ impl Rule for LimitHit {
     }
 
     fn before(&mut self, ledger: &mut Ledger, event: &Event, object: Option<ObjectIndex>) {
-        if event.state != State::Done || !event.failed() {
+        if event.state != State::Done {
+            return;
+        }
+        self.refused.see(event);
+        if !event.failed() {
             return;
         }
         let Some((full, asked)) = full(event) else { return };
@@ -163,7 +173,12 @@ impl Rule for LimitHit {
     fn conclude(&mut self, world: &mut World, findings: &mut Vec<Draft>) {
         for hit in self.hits.iter() {
             if world.speaks_for(hit.event.process, hit.event.pid) {
-                findings.extend(say(world, hit));
+                let draft = say(world, hit);
+                let is_met = matches!(hit.full, Full::HugePages { .. })
+                    && self.refused.went_on(hit.event.process, hit.event.pid);
+                findings.extend(
+                    draft.map(|draft| if is_met { Draft { severity: Severity::Note, ..draft } } else { draft }),
+                );
             }
         }
         ended_on_a_full_mount(world, findings);
@@ -289,6 +304,7 @@ fn why(world: &mut World, hit: &Hit) -> Option<String> {
             format!("{} allows a segment {}", Setting::Shmmax.name(), say::size(most))
         }
         Full::Memory => "the machine had not enough memory, or had promised all that it may promise".into(),
+        Full::HugePages { another_size } => huge::why(world, another_size),
         Full::Addresses => {
             let had = match held.count {
                 0 => String::new(),
@@ -353,6 +369,9 @@ fn advice(full: Full) -> &'static str {
             "Free room in /dev/shm (shmaudit ls), or give it more (mount -o remount,size=; a container's --shm-size)."
         }
         Full::Addresses => "Unmap what is no longer used, or raise the limit.",
+        Full::HugePages { .. } => {
+            "Ask without SHM_HUGETLB where it fails, or set pages aside (sysctl vm.nr_hugepages)."
+        }
         Full::Memory | Full::Locked | Full::FileSize | Full::OpenFiles => "Ask for less, or raise the limit.",
     }
 }

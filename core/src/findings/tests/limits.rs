@@ -49,6 +49,26 @@ fn alone_with_one() -> Image {
 }
 
 #[test]
+fn huge_pages_are_another_limit_than_memory() {
+    const HUGE: u64 = 0o4000;
+    let ask = |flags: u64| Event { args: args([0, 4096, flags]), ..failed(Call::Shmget, 12) };
+    let (mut image, mut kernel) = (alone(), Tables::new());
+    let unknown = "the system has not set aside enough huge pages of this size (/sys/kernel/mm/hugepages).";
+    assert_eq!(limit(&mut alone(), &mut kernel, ask(HUGE)), unknown);
+    kernel.settings.insert(Setting::NrHugepages, 0);
+    let none = "vm.nr_hugepages sets 0 huge pages aside for the whole system.";
+    assert_eq!(limit(&mut image, &mut kernel, ask(HUGE)), none);
+    assert_eq!(limit(&mut alone(), &mut kernel, ask(HUGE | 30 << 26)), unknown);
+    assert!(limit(&mut alone(), &mut kernel, ask(0)).starts_with("the machine had not enough memory"));
+    // Who goes on without has met what is to be expected.
+    assert_eq!(only(Kind::LimitHit, &image, &mut kernel).severity, Severity::Warning);
+    image.add(Event { pid: 101, process: 1, ..got(3) });
+    assert_eq!(only(Kind::LimitHit, &image, &mut kernel).severity, Severity::Warning, "that was another process");
+    image.add(got(4));
+    assert_eq!(only(Kind::LimitHit, &image, &mut kernel).severity, Severity::Note);
+}
+
+#[test]
 fn limits_of_a_process() {
     let (mut image, mut kernel) = (alone(), Tables::new());
     kernel.limits.insert((100, Resource::OpenFiles), 16);
