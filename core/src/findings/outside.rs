@@ -61,8 +61,7 @@ impl Rule for Outside {
         let mut pids: BTreeSet<u32> = world.ledger.processes().iter().map(|process| process.pid).collect();
         pids.extend(supervised.outsiders.iter().map(|outsider| outsider.pid));
         pids.extend(self.begun.keys());
-        let anybody = !supervised.outsiders.is_empty() || !unseen.is_empty();
-        findings.extend(segments(world, supervised, &pids, anybody));
+        findings.extend(segments(world, supervised, &pids, &unseen));
         findings.extend(files(world, supervised));
     }
 }
@@ -146,7 +145,8 @@ fn unaudited(supervised: &Supervised, unseen: &[Unseen], findings: &mut Vec<Draf
 }
 
 /// Segments that are new and that no audited call made.
-fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybody: bool) -> Vec<Draft> {
+fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, unseen: &[Unseen]) -> Vec<Draft> {
+    let anybody = !supervised.outsiders.is_empty() || !unseen.is_empty();
     let Some(before) = &supervised.segments else { return Vec::new() };
     let was = |segment: &&Segment| {
         before.iter().any(|old| (old.shmid, old.cpid, old.key) == (segment.shmid, segment.cpid, segment.key))
@@ -161,10 +161,15 @@ fn segments(world: &World, supervised: &Supervised, pids: &BTreeSet<u32>, anybod
         let likely = anybody && segment.cuid == supervised.uid && segment.nattch == 0;
         let outsider = supervised.outsiders.iter().find(|outsider| outsider.pid == segment.cpid);
         let audited = world.ledger.processes().iter().rev().find(|process| process.pid == segment.cpid);
+        let unseen = unseen.iter().any(|unseen| unseen.pid == segment.cpid);
         let (by, why) = match (segment.cpid, outsider, audited) {
             (0, ..) => ("a process of another pid namespace".into(), ""),
             (pid, Some(outsider), _) if !outsider.exe.is_empty() => {
                 (format!("{}[{pid}]", say::escaped(say::base_name(&outsider.exe))), ", which was not audited")
+            }
+            // What it became is more likely than what it was.
+            (_, None, Some(process)) if unseen => {
+                (say::process(world.ledger, process.slot, process.pid), ", which became a program that left no record")
             }
             (_, None, Some(process)) => (say::process(world.ledger, process.slot, process.pid), PAST_US),
             (pid, ..) => (format!("process {pid}"), ""),
