@@ -22,6 +22,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("world-accessible:^/jack-shm-registry$", "JACK's servers and clients may be different users'."),
     (
+        "map-beyond-end:^/jack_db-",
+        "JACK's metadata are a Berkeley DB, which maps as much as a file may become and writes to the file before it goes on.",
+    ),
+    (
         "leak:^/lttng-ust-wait-",
         "Programs traced by LTTng-UST wait on it for a session daemon: the first makes it for all later ones.",
     ),
@@ -39,6 +43,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "PostgreSQL's segment: left only when its server is killed, and the next start looks for it.",
     ),
     ("leak:^PGSharedMemoryCreate$", "The same, where the compiler made one function of the two, as Debian's does."),
+    (
+        "use-after-remove:/torch_shm_manager$",
+        "PyTorch's manager of shared files opens them to learn whether they are still there.",
+    ),
     ("fd-at-exit:^/faketime_shm_", "libfaketime's start time, which it removes after everything else."),
     ("no-exclusive-create:^/faketime_shm_", "The same: the programs that a program starts take it over."),
     (
