@@ -213,6 +213,7 @@ impl Prepared {
         {
             supervision.tree.program_is_outside(program, &told.command, &exe);
         }
+        supervision.tree.settle(&self.recorder);
         told.outsiders = supervision.tree.outsiders().to_vec();
         if let Some(error) = supervision.store.refusal() {
             say(&format!("{}: {error}: calls were lost", self.directory.display()));

@@ -87,6 +87,24 @@ pub fn has(recorder: &Recorder, pid: u32, starttime: u64) -> bool {
     })
 }
 
+/// Whether a process of this pid and program has a record that is not of an image it had before.
+pub fn is_of(recorder: &Recorder, pid: u32, starttime: u64, exe: &[u8]) -> bool {
+    let table = recorder.region(Region::Processes);
+    let used = usize::try_from(recorder.get(header::PROCESSES)).unwrap_or(usize::MAX);
+    table.chunks_exact(WORDS).take(used).any(|record| {
+        let word = |word: usize| record[word].load(Ordering::Acquire);
+        let there = matches!(word(process::STATE), process::STATE_LIVE | process::STATE_ENDED | process::STATE_SAVED);
+        let length = (word(process::LENGTHS) & 0xFFFF).min(process::EXE_BYTES as u64) as usize;
+        let path = || record[process::EXE..].iter().flat_map(|word| word.load(Ordering::Acquire).to_ne_bytes());
+        there
+            && word(process::PID) as u32 == pid
+            && word(process::STARTTIME) == starttime
+            && word(process::END) & 0xFF != process::END_EXEC
+            && !exe.is_empty()
+            && path().take(length).eq(exe.iter().copied())
+    })
+}
+
 /// Whether the process of this pid has ever had a record, as far as that is still in the table.
 pub fn had(recorder: &Recorder, pid: u32) -> bool {
     let table = recorder.region(Region::Processes);

@@ -119,6 +119,7 @@ impl Tree {
         let begun = Instant::now();
         self.members = descendants(std::process::id());
         self.members.retain(|member| !is_helper(member.pid));
+        let begins = self.joined(recorder);
         let before = self.outsiders.len();
         self.hold();
         let missing: Vec<Member> =
@@ -140,13 +141,31 @@ impl Tree {
                 self.outsiders.push(outsider);
             }
         }
-        let news = self.outsiders.len() > before;
+        let news = begins || self.outsiders.len() > before;
         if self.outsiders.len() > self.most {
             self.fold();
         }
         self.looked = Instant::now();
         self.took = begun.elapsed();
         news
+    }
+
+    /// Takes back what was said of those that took long to begin and are audited now: a debugger may have held them, or they
+    /// load many files. Whether there were any.
+    fn joined(&mut self, recorder: &Recorder) -> bool {
+        let before = self.outsiders.len();
+        let members = &self.members;
+        self.outsiders.retain(|outsider| {
+            let (pid, starttime) = (outsider.pid, outsider.starttime);
+            let runs = members.iter().any(|member| (member.pid, member.starttime) == (pid, starttime));
+            !(runs && slots::has(recorder, pid, starttime) && exe(pid) == outsider.exe)
+        });
+        self.outsiders.len() < before
+    }
+
+    /// The tree has ended: the same of those that were not looked at after they had begun.
+    pub fn settle(&mut self, recorder: &Recorder) {
+        self.outsiders.retain(|one| !slots::is_of(recorder, one.pid, one.starttime, one.exe.bytes()));
     }
 
     /// Those that have ended and left nothing that is still there are counted with the first of their program and reason.
@@ -192,6 +211,7 @@ impl Tree {
         // What runs has a name in /proc even where its file has gone.
         let why = elf::why_not(Path::new(&format!("{base}/exe"))).map(str::to_string);
         let why = match why {
+            Some(_) if self.is_in_valgrind(&base) => return None,
             Some(why) => why,
             None if waited < PATIENCE => return None,
             None => self.reason(&base, path),
@@ -212,6 +232,18 @@ impl Tree {
         })
     }
 
+    /// Whether it is valgrind's own program, which is static and loads the audited one and the library itself.
+    fn is_in_valgrind(&self, base: &str) -> bool {
+        let environment = fs::read(format!("{base}/environ")).unwrap_or_default();
+        procfs::environ(&environment, b"VALGRIND_LAUNCHER").is_some() && self.is_preloaded(&environment)
+    }
+
+    fn is_preloaded(&self, environment: &[u8]) -> bool {
+        let library = self.library.as_os_str().as_bytes();
+        let preload = procfs::environ(environment, b"LD_PRELOAD");
+        preload.is_some_and(|preload| preload.windows(library.len()).any(|part| part == library))
+    }
+
     fn reason(&self, base: &str, exe: &Path) -> String {
         let maps = fs::read(format!("{base}/maps"));
         let library = self.library.as_os_str().as_bytes();
@@ -223,12 +255,10 @@ impl Tree {
         }
         match fs::read(format!("{base}/environ")) {
             Err(error) => format!("its environment cannot be read: {error}"),
-            Ok(environment) => match procfs::environ(&environment, b"LD_PRELOAD") {
-                Some(preload) if preload.windows(library.len()).any(|part| part == library) => {
-                    format!("the library could not be loaded into {}", exe.display())
-                }
-                _ => "its environment was cleared: LD_PRELOAD was not passed on".to_string(),
-            },
+            Ok(environment) if self.is_preloaded(&environment) => {
+                format!("the library could not be loaded into {}", exe.display())
+            }
+            Ok(_) => "its environment was cleared: LD_PRELOAD was not passed on".to_string(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is not audited: named with the reason, and what they leave behind is found.
 
-use super::{findings, json, script, went};
-use crate::trial::{Trials, Verdict};
+use super::{LEAKS, findings, json, script, went};
+use crate::trial::{Trials, Verdict, need};
 use crate::{build, check, fail};
 
 /// Adds the trials.
@@ -10,6 +10,8 @@ pub fn add(trials: &mut Trials) {
     trials.add("run::program_is_not_audited", program_outside);
     trials.add("run::without_a_session_to_join", not_joined);
     trials.add("run::module_with_deepbind", deepbind);
+    trials.add("run::who_begins_late_is_audited", late);
+    trials.add("run::valgrind_is_no_outsider", valgrind);
 }
 
 fn outsiders() -> Verdict {
@@ -35,6 +37,56 @@ fn outsiders() -> Verdict {
     let kinds = findings(&cleared);
     check!(kinds.iter().any(|kind| kind.starts_with("unattributed-leak")), "{kinds:?}");
     check!(kinds.iter().any(|kind| kind.starts_with("unaudited-process")), "{kinds:?}");
+    // env was audited, and what it became was not.
+    let all = cleared["findings"].as_array().into_iter().flatten();
+    let blamed = all.filter_map(|finding| finding["message"].as_str()).find(|text| text.contains("bare system call"));
+    check!(blamed.is_none(), "{cleared:#}");
+    Ok(())
+}
+
+/// Who takes long to begin, as under a debugger that reads symbols, is audited from then on, and never named as an outsider.
+fn late() -> Verdict {
+    let (ended, work) = script(
+        "run::late",
+        r#"
+        cat > late.c <<'END'
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/shm.h>
+#include <unistd.h>
+static void sleeps(int count, char **arguments) { (void)count; (void)arguments; usleep(700000); }
+__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char **) = sleeps;
+int main(int count, char **arguments)
+{
+    int shmid = shmget(IPC_PRIVATE, 4321, 0600);
+    if (count > 1)
+        usleep(atoi(arguments[1]));
+    return shmctl(shmid, IPC_RMID, NULL);
+}
+END
+        gcc -o late late.c
+        run sh -c './late; :'; echo $?; cp report.json ends.json
+        run sh -c './late 700000; :'; echo $?
+        "#,
+    )?;
+    went(&ended, "0\n0\n")?;
+    for name in ["ends.json", "report.json"] {
+        let report = json(&work, name)?;
+        check!(findings(&report).is_empty() && report["summary"]["unaudited_processes"] == 0, "{name}: {report:#}");
+        check!(report["summary"]["calls"]["shmget"] == 1, "{name}: not audited: {report:#}");
+    }
+    Ok(())
+}
+
+/// valgrind's own programs are static, and load the library with the program that they run.
+fn valgrind() -> Verdict {
+    need("valgrind")?;
+    let (ended, work) =
+        script("run::valgrind", r#"run sh -c 'valgrind -q --error-exitcode=77 "$LEAVES" /x exit 0; :'; echo $?"#)?;
+    went(&ended, "made\n0\n")?;
+    let report = json(&work, "report.json")?;
+    check!(findings(&report) == LEAKS, "{:?}: {report:#}", findings(&report));
+    check!(report["summary"]["unaudited_processes"] == 0, "{report:#}");
     Ok(())
 }
 
