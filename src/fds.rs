@@ -18,6 +18,8 @@ const SIZED: u64 = 1 << 62;
 const STREAM: u64 = 1 << 61;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
+/// The size that a record tells last, where `SIZED` says that one does.
+static SIZES: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
 static MEMFD_DEV: AtomicU64 = AtomicU64::new(0);
 
@@ -85,16 +87,22 @@ pub fn set(fd: i32, object: Option<ObjectId>) {
     }
 }
 
-/// Whether a record tells the size of the object that `fd` is.
+/// The size of the object that `fd` is, where a record tells it. A write may have made it larger since.
 #[inline(always)]
-pub fn is_sized(fd: i32) -> bool {
-    is_marked(fd, SIZED)
+pub fn size(fd: i32) -> Option<u64> {
+    let size = SIZES.get(fd as usize).filter(|_| is_marked(fd, SIZED))?;
+    Some(size.load(Ordering::Relaxed))
 }
 
 /// Notes that a record tells the size of the object that `fd` is.
 #[inline(always)]
-pub fn set_sized(fd: i32) {
-    mark(fd, SIZED);
+pub fn set_size(fd: i32, size: u64) {
+    if let Some(known) = SIZES.get(fd as usize)
+        && is_object(fd)
+    {
+        known.store(size, Ordering::Relaxed);
+        mark(fd, SIZED);
+    }
 }
 
 /// Whether a stream has `fd`, or had: then the C library may have closed it, and the number be another file's.

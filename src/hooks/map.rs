@@ -92,8 +92,8 @@ unsafe fn map_object(
     // SAFETY: the caller's arguments, passed on.
     let at = unsafe { real_mmap(next, addr, length, prot, flags, fd, offset) };
     let failed = at as isize == -1;
-    if size.is_none() && !fds::is_sized(fd) {
-        size = object.and_then(|object| objects::unknown_size(fd, object));
+    if size.is_none() {
+        size = object.and_then(|object| objects::unknown_size(fd, object, offset, length));
     }
     if !failed {
         if over_ours {

@@ -60,9 +60,14 @@ impl Opened {
 
 /// A record tells this size of what `fd` is. An object without a size is as a rule about to be given one, by anybody.
 pub fn note_size(fd: c_int, size: u64) {
-    if size > 0 {
-        fds::set_sized(fd);
+    if size > 0 || fds::size(fd).is_some() {
+        fds::set_size(fd, size);
     }
+}
+
+/// The same of a size that it has at least.
+pub fn note_reach(fd: c_int, reach: u64) {
+    note_size(fd, reach.max(fds::size(fd).unwrap_or(0)));
 }
 
 /// Whether the file behind `fd` came into being since this call began, by its time of birth; no where the kernel does not
@@ -116,10 +121,20 @@ pub fn identify(fd: c_int) -> Option<(ObjectId, u64)> {
     Some((object, file.size))
 }
 
-/// The size of the object that `fd` is, where no record tells it: asked once, when it is mapped before any call gave it a
-/// size or looked at it, as a mapping of an object without a size faults at the first touch.
+/// The size of the object that `fd` is, where no record tells that it reaches as far as this mapping: asked when it is mapped
+/// before any call gave it a size or looked at it, as a mapping of an object without a size faults at the first touch, and
+/// when more is mapped than it was given, for a write may have made it larger, as SQLite and Berkeley DB do.
+#[inline(always)]
+pub fn unknown_size(fd: c_int, object: ObjectId, offset: i64, length: usize) -> Option<u64> {
+    let end = (offset as usize).saturating_add(length);
+    match fds::size(fd) {
+        Some(size) if end <= sys::whole_pages(size as usize) => None,
+        _ => asked_size(fd, object),
+    }
+}
+
 #[cold]
-pub fn unknown_size(fd: c_int, object: ObjectId) -> Option<u64> {
+fn asked_size(fd: c_int, object: ObjectId) -> Option<u64> {
     let file = real::identity(fd).filter(|file| (file.dev, file.ino) == (object.dev, object.ino))?;
     note_size(fd, file.size);
     Some(file.size)

@@ -68,7 +68,7 @@ unsafe fn allocate(next: &Slot<Allocate>, fd: c_int, mode: c_int, offset: i64, l
     let seen = Seen::start(Call::Fallocate);
     let result = real();
     if result == 0 && mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
-        objects::note_size(fd, len as u64);
+        objects::note_reach(fd, (offset as u64).saturating_add(len as u64));
     }
     let args = [fd as u32 as u64, mode as u32 as u64, offset as u64, len as u64];
     seen.end(i64::from(result), result == -1, About::args(&args).object(object));
@@ -99,7 +99,7 @@ unsafe fn posix_allocate(next: &Slot<PosixAllocate>, fd: c_int, offset: i64, len
     let seen = Seen::start(Call::PosixFallocate);
     let result = real();
     if result == 0 {
-        objects::note_size(fd, len as u64);
+        objects::note_reach(fd, (offset as u64).saturating_add(len as u64));
     }
     seen.end_with_errno(result, About::args(&[fd as u32 as u64, offset as u64, len as u64]).object(object));
     result
