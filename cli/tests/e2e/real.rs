@@ -94,6 +94,14 @@ const PROGRAMS: &[Program] = &[
         ..PROGRAM
     },
     Program {
+        name: "SQLite",
+        does: "write-ahead log and its index under /dev/shm, four processes",
+        script: script!("sqlite"),
+        version: "/usr/bin/python3 -c 'import sqlite3; print(\"SQLite\", sqlite3.sqlite_version)'",
+        needs: &["/usr/bin/python3", "import sqlite3"],
+        ..PROGRAM
+    },
+    Program {
         name: "Apache",
         does: "mpm_event, a balancer in mod_slotmem_shm, scoreboard in a file; two requests",
         script: script!("apache"),
