@@ -14,7 +14,7 @@ const ROOM: usize = 1 << 16;
 const MEMFD: u64 = 1 << 63;
 /// The object's size is known from a record: inode numbers do not come that far.
 const SIZED: u64 = 1 << 62;
-/// A stream has the descriptor.
+/// A stream has the descriptor, or may have it.
 const STREAM: u64 = 1 << 61;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
@@ -105,13 +105,13 @@ pub fn set_size(fd: i32, size: u64) {
     }
 }
 
-/// Whether a stream has `fd`, or had: then the C library may have closed it, and the number be another file's.
+/// Whether a stream has `fd`, or had, or may have: then the C library may have closed it, and the number be another file's.
 #[inline(always)]
 pub fn is_streams(fd: i32) -> bool {
     is_marked(fd, STREAM)
 }
 
-/// Notes that a stream has `fd`.
+/// Notes that a stream has `fd`, or may have it.
 pub fn set_streams(fd: i32) {
     if !vfork::is_child() {
         mark(fd, STREAM);

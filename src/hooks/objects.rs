@@ -118,6 +118,8 @@ pub fn identify(fd: c_int) -> Option<(ObjectId, u64)> {
     let object = ObjectId { family, dev: file.dev, ino: file.ino };
     fds::set(fd, Some(object));
     note_size(fd, file.size);
+    // What came unseen may go unseen: `fopen` opens inside the C library, and `fclose` closes there.
+    fds::set_streams(fd);
     Some((object, file.size))
 }
 
