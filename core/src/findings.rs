@@ -146,7 +146,7 @@ kinds! {
         "Check the result of ftok, or use IPC_PRIVATE or a name with shm_open.";
     /// Something is full.
     LimitHit "limit-hit" Warning,
-        "A call failed because a limit was reached: of the system's segments and their pages, of the space under /dev/shm, of the process's descriptors, addresses or files. As a rule something that is never given back has filled it up.",
+        "A call failed because a limit was reached: of the system's segments and their pages, of the space under /dev/shm, of the process's descriptors, addresses or files, of huge pages. As a rule something that is never given back has filled it up.",
         "Give back what is held: the report names the call that holds most of it. Else raise the limit.";
     /// Gone without a removal.
     Vanished "vanished" Warning,
