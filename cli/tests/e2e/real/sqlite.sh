@@ -1,6 +1,6 @@
 umask 077
 cat > writers.py <<'END'
-import sqlite3, subprocess, sys
+import os, sqlite3, subprocess, sys
 path = "/dev/shm/shmaudit-real.db"
 rows = int(sys.argv[1])
 database = sqlite3.connect(path, timeout=60)
@@ -16,6 +16,7 @@ else:
     print([writer.wait() for writer in writers])
     print(database.execute("select count(*), sum(a) from t").fetchone())
 database.close()
+if len(sys.argv) == 2:
+    os.unlink(path)
 END
 $AUDIT /usr/bin/python3 writers.py "${LONG:+5}50"; echo $?
-rm -f /dev/shm/shmaudit-real.db
