@@ -11,6 +11,9 @@ use shmaudit_core::record::{Family, ObjectId};
 use crate::vfork;
 
 const ROOM: usize = 1 << 16;
+/// How many descriptors' sizes are remembered; those above are asked for theirs whenever they are mapped. Every table here
+/// is address space that a program under RLIMIT_AS lacks.
+const SIZES_ROOM: usize = 1 << 12;
 const MEMFD: u64 = 1 << 63;
 /// The object's size is known from a record: inode numbers do not come that far.
 const SIZED: u64 = 1 << 62;
@@ -19,7 +22,7 @@ const STREAM: u64 = 1 << 61;
 
 static FDS: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
 /// The size that a record tells last, where `SIZED` says that one does.
-static SIZES: [AtomicU64; ROOM] = [const { AtomicU64::new(0) }; ROOM];
+static SIZES: [AtomicU64; SIZES_ROOM] = [const { AtomicU64::new(0) }; SIZES_ROOM];
 static SHM_DEV: AtomicU64 = AtomicU64::new(0);
 static MEMFD_DEV: AtomicU64 = AtomicU64::new(0);
 

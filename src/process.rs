@@ -250,6 +250,10 @@ fn adopt(recorder: &Recorder) {
         Some(number) => number,
         None => before_fork(recorder),
     };
+    if tid != pid && filter::is_none() {
+        // What the C library has there stays wrong: the kernel is asked.
+        TID_OFFSET.store(0, Ordering::Relaxed);
+    }
     PID.store(pid, Ordering::Relaxed);
     SLOT.store(number, Ordering::Relaxed);
     if let Some(place) = place(recorder, number) {

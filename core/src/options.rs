@@ -111,7 +111,7 @@ pub const TABLE: &[Row] = &[
     Row {
         key: "log",
         values: "stderr, off, PATH",
-        meaning: "one line per call; PATH takes %p pid, %e program, %t unix time, %h host, %n counter, %%",
+        meaning: "one line per call; those that a file did not take are counted, and told at the end; PATH takes %p pid, %e program, %t unix time, %h host, %n counter, %%",
         names_file: true,
         set: |options, value| target(&mut options.log, value),
         show: |options| show_target(&options.log),

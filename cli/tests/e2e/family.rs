@@ -147,7 +147,14 @@ fn each_way() -> Verdict {
     for (_, reports) in report::read_all(&directory)? {
         for object in reports.iter().filter_map(|report| report.0["objects"].as_array()).flatten() {
             let name = object["name"].as_str().unwrap_or("").to_string();
-            makers.insert(name, object["created"]["pid"].as_u64().unwrap_or(0));
+            let created = &object["created"];
+            check!(
+                created["tid"] == created["pid"],
+                "{name} by thread {} of process {}",
+                created["tid"],
+                created["pid"]
+            );
+            makers.insert(name, created["pid"].as_u64().unwrap_or(0));
         }
     }
     let pids: std::collections::BTreeSet<u64> = makers.values().copied().collect();
