@@ -1,9 +1,9 @@
 //! Objects that the tree made and has not removed: entered by their creator, taken out by whoever removes them.
 //!
 //! An entry is filled before the index points to it, and leaves the index before it is freed; the one compare-and-swap
-//! that clears the index word decides who removed the object.
+//! that frees the index word decides who removed the object.
 
-use shmaudit_core::layout::{INDEX_LINE, INDEX_WINDOW, Region, entry, header, index_word};
+use shmaudit_core::layout::{INDEX_GONE, INDEX_LINE, INDEX_WINDOW, Region, entry, header, index_word, indexed_entry};
 use shmaudit_core::record::{self, Event};
 
 use crate::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub struct Found {
 impl Found {
     /// The entry's number.
     pub fn entry(self) -> usize {
-        ((self.word & 0xFF_FFFF) as usize).wrapping_sub(1)
+        indexed_entry(self.word).unwrap_or(usize::MAX)
     }
 }
 
@@ -91,9 +91,11 @@ impl Recorder {
     }
 
     fn index(&self, hash: u64, number: usize) {
-        for word in window(self.region(Region::Index), hash).flat_map(|(_, line)| line) {
-            let free = word.load(Ordering::Relaxed) == 0;
-            if free && word.compare_exchange(0, index_word(hash, number), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        for (_, word) in window(self.region(Region::Index), hash) {
+            let there = word.load(Ordering::Relaxed);
+            if indexed_entry(there).is_none()
+                && word.compare_exchange(there, index_word(hash, number), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            {
                 return;
             }
         }
@@ -104,7 +106,7 @@ impl Recorder {
     /// Makes the object known by `hash` from now on.
     pub fn relabel(&self, found: Found, hash: u64) {
         let Some(word) = self.region(Region::Index).get(found.index) else { return };
-        if word.compare_exchange(found.word, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if word.compare_exchange(found.word, INDEX_GONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
         }
         if let Some(place) = self.region(Region::Entries).get(found.entry() * self.entry_words + entry::HASH) {
@@ -121,12 +123,13 @@ impl Recorder {
     /// The same, of those that were made before `ticks`.
     pub fn find_before(&self, hash: u64, ticks: u64) -> Option<Found> {
         let mut youngest = None;
-        for (first, line) in window(self.region(Region::Index), hash) {
-            for (step, word) in line.iter().enumerate() {
-                let word = word.load(Ordering::Acquire);
-                if (word ^ hash) & !0xFF_FFFF == 0 {
-                    youngest = self.younger(youngest, Found { index: first + step, word }, (hash, ticks));
-                }
+        for (index, word) in window(self.region(Region::Index), hash) {
+            let word = word.load(Ordering::Acquire);
+            if word == 0 {
+                break;
+            }
+            if (word ^ hash) & !0xFF_FFFF == 0 {
+                youngest = self.younger(youngest, Found { index, word }, (hash, ticks));
             }
         }
         youngest.map(|(_, found)| found)
@@ -136,7 +139,7 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn younger(&self, other: Option<(u64, Found)>, found: Found, (hash, ticks): (u64, u64)) -> Option<(u64, Found)> {
-        if found.word == 0 {
+        if indexed_entry(found.word).is_none() {
             return other;
         }
         let words = self.region(Region::Entries).get(found.entry() * self.entry_words..).unwrap_or(&[]);
@@ -151,9 +154,9 @@ impl Recorder {
         let Some(word) = self.region(Region::Index).get(found.index) else { return false };
         wrong!(FreesEarly => {
             self.give_entry(found.entry());
-            return word.swap(0, Ordering::AcqRel) != 0;
+            return indexed_entry(word.swap(INDEX_GONE, Ordering::AcqRel)).is_some();
         });
-        if word.compare_exchange(found.word, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if word.compare_exchange(found.word, INDEX_GONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return false;
         }
         self.give_entry(found.entry());
@@ -219,13 +222,12 @@ impl Recorder {
     }
 }
 
-/// The words of the index that may lead to what is known by `hash`: whole cache lines, each with the number of its first.
+/// The words of the index that may lead to what is known by `hash`, each with its number.
 #[inline(always)]
-fn window(index: &'static [AtomicU64], hash: u64) -> impl Iterator<Item = (usize, &'static [AtomicU64; INDEX_LINE])> {
-    let lines = index.as_chunks::<INDEX_LINE>().0;
-    let home = ((hash >> 24) as usize ^ hash as usize >> 4) / INDEX_LINE;
-    (home..home + INDEX_WINDOW / INDEX_LINE).filter_map(move |line| {
-        let line = line & lines.len().wrapping_sub(1);
-        Some((line * INDEX_LINE, lines.get(line)?))
+fn window(index: &'static [AtomicU64], hash: u64) -> impl Iterator<Item = (usize, &'static AtomicU64)> {
+    let home = ((hash >> 24) as usize ^ hash as usize >> 4) & !(INDEX_LINE - 1);
+    (home..home + INDEX_WINDOW).filter_map(move |number| {
+        let number = number & index.len().wrapping_sub(1);
+        Some((number, index.get(number)?))
     })
 }

@@ -207,11 +207,15 @@ pub mod entry {
     pub const RECORD: usize = 3;
 }
 
-/// Index words of a cache line: a hash is looked for in whole ones.
+/// Index words of a cache line: the home of a hash is the first word of one.
 pub const INDEX_LINE: usize = 8;
 
-/// Index words looked at for one hash, from its home on.
+/// Index words that may lead to what is known by one hash, from its home on. The first free one is taken, and none is 0 again
+/// once it was taken: beyond a 0 there is nothing.
 pub const INDEX_WINDOW: usize = 32;
+
+/// An index word that was taken and is free again.
+pub const INDEX_GONE: u64 = 1 << 63;
 
 /// Sizes that a writer chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,6 +344,14 @@ pub const fn hash_ignored(hash: u64) -> u64 {
 /// The index word of `entry` under `hash`: the hash's upper 40 bits and the entry's number + 1.
 pub const fn index_word(hash: u64, entry: usize) -> u64 {
     (hash & !0xFF_FFFF) | (entry as u64 + 1)
+}
+
+/// The number of the entry that an index word leads to; `None` for a free one.
+pub const fn indexed_entry(word: u64) -> Option<usize> {
+    match word & 0xFF_FFFF {
+        0 => None,
+        number => Some(number as usize - 1),
+    }
 }
 
 /// A POSIX object's label: the name without leading slashes, as the shm mount's directory has it.
